@@ -1,0 +1,94 @@
+package consent
+
+import (
+	"slices"
+	"strings"
+)
+
+// Model is what the law of a region asks for before an optional tag may run.
+type Model uint8
+
+// The models there are.
+const (
+	OptIn  Model = iota // nothing runs before it was accepted
+	OptOut              // it runs until it is declined
+)
+
+func (m Model) String() string {
+	if m == OptOut {
+		return "opt-out"
+	}
+	return "opt-in"
+}
+
+// Regime is the law of some regions, as far as it decides what runs.
+type Regime struct {
+	Name       string
+	Regions    []string // ISO 3166 countries ("DE") and subdivisions ("US-CA"), "EU", "EEA", or "*" for everywhere
+	Model      Model
+	NoticeOnly []string // categories that need clear information and a free objection, not consent (F10)
+	Separate   bool     // each recipient is consented to by an act of its own (F2)
+}
+
+// Regime returns the regime of a region: the first that names it. When the region is not known it is the strictest of
+// the site's.
+func (s *Site) Regime(region string) *Regime {
+	if region == "" {
+		return s.strictest()
+	}
+	for i := range s.Regimes {
+		if s.Regimes[i].covers(region) {
+			return &s.Regimes[i]
+		}
+	}
+	return s.strictest() // the configuration refuses a last regime that does not match everything
+}
+
+func (r *Regime) covers(region string) bool {
+	country, _, _ := strings.Cut(region, "-")
+	for _, have := range r.Regions {
+		switch have {
+		case "*", region, country:
+			return true
+		case "EU":
+			if slices.Contains(eu, country) {
+				return true
+			}
+		case "EEA":
+			if slices.Contains(eu, country) || slices.Contains(efta, country) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// strictest returns the regime that releases least: separate consent, then opt-in, then opt-in with fewer categories of
+// notice only, then opt-out.
+func (s *Site) strictest() *Regime {
+	rank := func(r *Regime) int {
+		switch {
+		case r.Model == OptOut:
+			return 1000
+		case r.Separate:
+			return len(r.NoticeOnly)
+		}
+		return 1 + len(r.NoticeOnly)
+	}
+	best := &s.Regimes[0]
+	for i := range s.Regimes {
+		if rank(&s.Regimes[i]) < rank(best) {
+			best = &s.Regimes[i]
+		}
+	}
+	return best
+}
+
+// Members of the European Union, and the three EFTA states that make the European Economic Area with them.
+var (
+	eu = []string{
+		"AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IT", "LT", "LU", "LV",
+		"MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK",
+	}
+	efta = []string{"IS", "LI", "NO"}
+)
