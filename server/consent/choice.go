@@ -39,11 +39,8 @@ const (
 func Parse(form map[string][]string, s *Site) (Choice, Action, error) {
 	granted, services := form["category"], form["service"]
 	accept := form["accept"]
-	switch {
-	case len(accept) > 1 || len(accept) == 1 && accept[0] != "all" && accept[0] != "none":
+	if len(accept) > 1 || len(accept) == 1 && accept[0] != "all" && accept[0] != "none" {
 		return Choice{}, "", fmt.Errorf("accept is %q: it is one of all, none", strings.Join(accept, ", "))
-	case len(accept) == 1 && len(granted)+len(services) > 0:
-		return Choice{}, "", fmt.Errorf("accept=%s goes without category and service", accept[0])
 	}
 	for _, name := range granted {
 		if !slices.ContainsFunc(s.Categories, func(c Category) bool { return c.Name == name }) {
@@ -54,6 +51,9 @@ func Parse(form map[string][]string, s *Site) (Choice, Action, error) {
 		if s.tag(id) < 0 {
 			return Choice{}, "", fmt.Errorf("service %q is not one of this site's", id)
 		}
+	}
+	if len(accept) == 1 { // a plain form sends the ticked boxes beside the button that was pressed: the button counts
+		granted, services = nil, nil
 	}
 	all := len(accept) == 1 && accept[0] == "all"
 	c := s.choose(func(name string) bool { return all || slices.Contains(granted, name) })

@@ -185,6 +185,9 @@ func (d *Decision) category(s *Site, c *Category, expired bool) Verdict {
 		if outdated(s, choice) {
 			return withheld(PolicyChanged, c.Name).at(choice.Time)
 		}
+		if d.Regime.Separate {
+			return withheld(Separate, c.Name).in(d.Regime)
+		}
 		return released(Granted, c.Name).at(choice.Time)
 	case d.Regime.Model == OptOut:
 		return released(NotObjected, c.Name).in(d.Regime)
@@ -210,7 +213,7 @@ func (d *Decision) tag(s *Site, t *Tag) Verdict {
 	if choice != nil && slices.Contains(choice.Services, t.ID) && !outdated(s, choice) && (!d.GPC || !c.Sells || choice.GPC) {
 		return released(GrantedAlone, t.Name).at(choice.Time)
 	}
-	if v.Released && d.Regime.Separate {
+	if v.Because.Kind == Separate {
 		return withheld(Separate, t.Name).in(d.Regime)
 	}
 	if v.Released && v.Because.Kind == Granted && !s.listed(choice.List, t) {

@@ -63,21 +63,18 @@ func (r *Regime) covers(region string) bool {
 	return false
 }
 
-// strictest returns the regime that releases least: separate consent, then opt-in, then opt-in with fewer categories of
-// notice only, then opt-out.
+// strictest returns the regime under which least runs before a choice: opt-in before opt-out, and fewer categories of
+// notice only before more. Of several it is the last, which is the one that the site has for everywhere else.
 func (s *Site) strictest() *Regime {
-	rank := func(r *Regime) int {
-		switch {
-		case r.Model == OptOut:
-			return 1000
-		case r.Separate:
-			return len(r.NoticeOnly)
+	runs := func(r *Regime) int {
+		if r.Model == OptOut {
+			return len(s.Categories) + 1
 		}
-		return 1 + len(r.NoticeOnly)
+		return len(r.NoticeOnly)
 	}
 	best := &s.Regimes[0]
 	for i := range s.Regimes {
-		if rank(&s.Regimes[i]) < rank(best) {
+		if runs(&s.Regimes[i]) <= runs(best) {
 			best = &s.Regimes[i]
 		}
 	}
