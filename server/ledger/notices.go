@@ -1,0 +1,101 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+)
+
+const (
+	noticeSQL = `INSERT INTO notices (site, hash, language, regime, policy, text, time) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (site, hash) DO NOTHING`
+	listSQL = `INSERT INTO lists (site, id, entries) VALUES (?, ?, ?) ON CONFLICT (site, id) DO NOTHING`
+)
+
+// Publish keeps notices and a vendor list, see Ledger: all of them or, on an error, none.
+func (s *SQLite) Publish(ctx context.Context, site string, notices []Notice, list string, entries []string) error {
+	if err := s.publish(ctx, site, notices, list, entries); err != nil {
+		return fmt.Errorf("keeping the notices of %s: %w", site, explain(s.path, err))
+	}
+	return nil
+}
+
+func (s *SQLite) publish(ctx context.Context, site string, notices []Notice, id string, entries []string) error {
+	tx, err := s.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	for _, n := range notices {
+		_, err := tx.ExecContext(ctx, noticeSQL, site, n.Hash, n.Language, n.Regime, n.Policy, n.Text, toMilli(n.Time))
+		if err != nil {
+			return errors.Join(fmt.Errorf("notice %s: %w", n.Hash, err), rollback(tx))
+		}
+	}
+	if _, err := tx.ExecContext(ctx, listSQL, site, id, asJSON(keep(entries))); err != nil {
+		return errors.Join(fmt.Errorf("vendor list %s: %w", id, err), rollback(tx))
+	}
+	return tx.Commit()
+}
+
+const noticeByHashSQL = `SELECT hash, site, language, regime, policy, text, time FROM notices WHERE site = ? AND hash = ?`
+
+// Notice returns the words of a hash, or fs.ErrNotExist.
+func (s *SQLite) Notice(ctx context.Context, site, hash string) (Notice, error) {
+	var (
+		n  Notice
+		at int64
+	)
+	err := s.reader.QueryRowContext(ctx, noticeByHashSQL, site, hash).
+		Scan(&n.Hash, &n.Site, &n.Language, &n.Regime, &n.Policy, &n.Text, &at)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return Notice{}, fmt.Errorf("finding notice %s of %s: %w", hash, site, explain(s.path, err))
+	}
+	n.Time = fromMilli(at)
+	return n, nil
+}
+
+const noticesSQL = `SELECT hash FROM notices WHERE site = ?`
+
+// Notices returns the hashes of all notices that a site ever published.
+func (s *SQLite) Notices(ctx context.Context, site string) (map[string]bool, error) {
+	hashes := make(map[string]bool)
+	err := s.each(ctx, func(rows *sql.Rows) error {
+		var hash string
+		err := rows.Scan(&hash)
+		hashes[hash] = true
+		return err
+	}, noticesSQL, site)
+	if err != nil {
+		return nil, fmt.Errorf("reading the notices of %s: %w", site, err)
+	}
+	return hashes, nil
+}
+
+const listsSQL = `SELECT id, entries FROM lists WHERE site = ?`
+
+// Lists returns all vendor lists that a site ever published: id to entries.
+func (s *SQLite) Lists(ctx context.Context, site string) (map[string][]string, error) {
+	lists := make(map[string][]string)
+	err := s.each(ctx, func(rows *sql.Rows) error {
+		var id, text string
+		if err := rows.Scan(&id, &text); err != nil {
+			return err
+		}
+		var entries []string
+		if err := json.Unmarshal([]byte(text), &entries); err != nil {
+			return fmt.Errorf("vendor list %s: %w", id, err)
+		}
+		lists[id] = entries
+		return nil
+	}, listsSQL, site)
+	if err != nil {
+		return nil, fmt.Errorf("reading the vendor lists of %s: %w", site, err)
+	}
+	return lists, nil
+}

@@ -1,0 +1,69 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/google/uuid"
+)
+
+const findSQL = `SELECT ` + columns + ` FROM records WHERE id = ? AND site = ?`
+
+// Find returns the record of an id, or fs.ErrNotExist.
+func (s *SQLite) Find(ctx context.Context, site string, id uuid.UUID) (Record, error) {
+	r, err := scan(s.reader.QueryRowContext(ctx, findSQL, id[:], site))
+	if errors.Is(err, sql.ErrNoRows) {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("finding record %s of %s: %w", id, site, explain(s.path, err))
+	}
+	return r, nil
+}
+
+const historySQL = `SELECT ` + columns + ` FROM records WHERE site = ? AND subject = ? ORDER BY seq DESC`
+
+// History returns the records of a visitor, newest first: the first is the one in force.
+func (s *SQLite) History(ctx context.Context, site string, subject uuid.UUID) ([]Record, error) {
+	var all []Record
+	err := s.each(ctx, func(rows *sql.Rows) error {
+		r, err := scan(rows)
+		all = append(all, r)
+		return err
+	}, historySQL, site, subject[:])
+	if err != nil {
+		return nil, fmt.Errorf("reading the records of visitor %s of %s: %w", subject, site, err)
+	}
+	return all, nil
+}
+
+const countSQL = `SELECT count(*) FROM records WHERE site = ?`
+
+// Count returns how many records a site has.
+func (s *SQLite) Count(ctx context.Context, site string) (n int, err error) {
+	if err := s.reader.QueryRowContext(ctx, countSQL, site).Scan(&n); err != nil {
+		return 0, fmt.Errorf("counting the records of %s: %w", site, explain(s.path, err))
+	}
+	return n, nil
+}
+
+// each calls fn for each row of a query.
+func (s *SQLite) each(ctx context.Context, fn func(*sql.Rows) error, query string, args ...any) error {
+	rows, err := s.reader.QueryContext(ctx, query, args...)
+	if err != nil {
+		return explain(s.path, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := fn(rows); err != nil {
+			return explain(s.path, err)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return explain(s.path, err)
+	}
+	return nil
+}
