@@ -1,0 +1,237 @@
+// The runtime: the first thing that every answer runs. It takes what the server decided and does just that; it decides
+// nothing by itself, except to do less (an answer that may be stale releases nothing).
+//
+// Members that go over the wire have one letter; types.d.ts says what each one is.
+
+/**
+ * @param {import('./types').State} state
+ * @param {import('./types').Tag[]} tags released tags, in order
+ * @param {import('./types').Act} [act]
+ * @param {import('./types').UI} [ui]
+ */
+export default function (state, tags, act, ui) {
+  const win = window, doc = document, nav = /** @type {any} */ (navigator)
+  // A second answer on the same page, after a choice, is handed to the runtime that is there.
+  if (win.stile && win.stile._) return win.stile._(state, tags, act, ui)
+
+  const own = /** @type {HTMLScriptElement} */ (doc.currentScript)
+  const base = own.src.split('?')[0]
+  const name = 'stile_' + state.n
+  /** @type {Record<string, import('./types').Run>} */
+  const runs = {}
+  /** @type {((choice: import('./stile').Choice) => void)[]} */
+  const listeners = []
+  /** @type {(choice: import('./stile').Choice) => void} */
+  let settle
+  let reload = false
+  /** @param {any} x */
+  const same = x => x
+  const rules = { createHTML: same, createScript: same, createScriptURL: same }
+  /** @type {any} */
+  const trusted = win.trustedTypes ? win.trustedTypes.createPolicy('stile', rules) : rules
+
+  /** @param {string} name */
+  const cookie = name => (doc.cookie.match('(?:^|; )' + name + '=([^;]*)') || [])[1] || ''
+  const mirror = () => cookie(name + '_state')
+  // What this page sees of the visitor's state: the mirror that was set beside the signed cookie, and the signal.
+  const seen = () => mirror() + (nav.globalPrivacyControl ? '!' : '')
+  /** @param {any} script @param {string} key */
+  const asked = (script, key) => new URL(script.src).searchParams.get(key) || ''
+  /** @param {string} id */
+  const allows = id => {
+    id = id.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, '-')
+    return (k.s.q + ' ' + k.s.c + ' ' + tags.map(t => t.i).join(' ')).split(' ').includes(id)
+  }
+
+  /** @type {import('./types').Kernel['l']} */
+  const load = (url, done, fail, attrs) => {
+    const s = doc.createElement('script')
+    for (const [key, value] of attrs || []) s.setAttribute(key, value)
+    s.nonce = own.nonce
+    s.onload = done
+    s.onerror = fail
+    s.src = trusted.createScriptURL(url)
+    doc.head.append(s)
+  }
+
+  /** @type {import('./types').Kernel} */
+  const k = {
+    s: state, b: base.slice(0, -3), n: name, t: trusted, l: load, c: cookie, a: allows,
+    // Asks for the answer that fits what this page sees; the address names it, so that no old copy can be it.
+    f: lang => new Promise((done, fail) => {
+      last = seen()
+      const q = Object.entries({ s: last, lang: lang || asked(own, 'lang'), choice: cookie(name) })
+      load(base + '?' + new URLSearchParams(q.filter(pair => pair[1] || pair[0] == 's')), done, fail)
+    }),
+    // Stops every running tag that is not to be kept, and tells whether that takes a reload.
+    x: (keep, ok) => {
+      for (const id in runs) if (!keep(runs[id].t)) stop(runs[id], ok)
+      return reload
+    },
+  }
+
+  /** @param {string[] | undefined} patterns */
+  const match = patterns => /** @param {string} key */ key =>
+    (patterns || []).some(p => p.endsWith('*') ? key.startsWith(p.slice(0, -1)) : key == p)
+
+  /** @param {import('./types').Run} run @param {import('./types').Allows} ok */
+  const stop = (run, ok) => {
+    const t = run.t
+    if (run.s == 'stopped') return
+    if (run.s != 'waiting') {
+      try {
+        t.g?.(ok)
+        t.x?.(ok)
+      } catch (e) { console.error(e) }
+      // What is on its way cannot be called back, and what has no stop of its own goes on: both end with the page.
+      if (!t.p && !(t.x && run.s == 'running')) reload = true
+    }
+    run.s = 'stopped'
+    for (const key of doc.cookie.split('; ').map(pair => pair.split('=')[0]).filter(match(t.c))) {
+      for (let host = '.' + location.hostname, at = 0; at >= 0; at = host.indexOf('.', 1), host = host.slice(at)) {
+        for (const domain of ['', ';domain=' + host]) doc.cookie = key + '=;path=/;max-age=0' + domain
+      }
+    }
+    try {
+      for (const store of [localStorage, sessionStorage]) {
+        Object.keys(store).filter(match(t.m)).forEach(key => store.removeItem(key))
+      }
+    } catch (e) {} // storage is switched off, so that there is nothing to clear
+  }
+
+  /** @param {import('./types').Tag} t */
+  const start = t => {
+    /** @type {import('./types').Run} */
+    const run = runs[t.i] = { t, s: 'waiting', p: Promise.all((t.d || []).map(id => runs[id].p)) }
+    run.p = run.p
+      // Each tag in a task of its own, so that none holds up the page or the next.
+      .then(() => new Promise(next => setTimeout(next)))
+      .then(() => new Promise((done, fail) => {
+        if (run.s != 'waiting') return fail()
+        run.s = 'loading'
+        t.b?.(allows)
+        t.g?.(allows)
+        if (t.u) return load(t.u, done, fail, t.h)
+        if (t.p) {
+          new Image().src = t.p.replace(/{(\w+)}/g, (_, what) => encodeURIComponent(what == 'page' ?
+            location.origin + location.pathname : what == 'referrer' ? doc.referrer.split('?')[0] : Math.random()))
+        }
+        done(0)
+      }))
+      .then(() => {
+        if (run.s == 'loading') {
+          t.a?.(allows)
+          run.s = 'running'
+        }
+      })
+    run.p.catch(why => {
+      if (run.s == 'stopped') return
+      run.s = 'failed'
+      console.error('stile: ' + t.i + ' failed', why)
+    })
+  }
+
+  // Markup that waits for a category, in Stile's own attributes and in those of vanilla-cookieconsent and klaro.
+  const scan = () => {
+    for (const at of ['stile', 'category', 'name']) {
+      for (const el of /** @type {any} */ (doc.querySelectorAll(
+        `script[type="text/plain"][data-${at}],:is(iframe,img)[data-src][data-${at}],template[data-${at}]`))) {
+        const { src, type, service } = el.dataset
+        if (!allows(el.dataset[at]) && !allows(service || '')) continue
+        if (el.content) el.replaceWith(doc.importNode(el.content, true))
+        else if (el.text == null) {
+          el.src = src
+          el.removeAttribute('data-src')
+        } else {
+          const s = doc.createElement('script')
+          for (const a of el.attributes) if (!/^(type|src|data-(type|src|stile))$/.test(a.name)) s.setAttribute(a.name, a.value)
+          s.type = type || ''
+          s.nonce = el.nonce || own.nonce
+          s.async = el.hasAttribute('async')
+          if (src || el.src) s.src = trusted.createScriptURL(src || el.src)
+          else s.text = trusted.createScript(el.text)
+          el.replaceWith(s)
+        }
+      }
+    }
+  }
+
+  // Takes an answer: stops what it no longer releases, runs what it newly does.
+  /** @param {import('./types').State} s @param {import('./types').Tag[]} list */
+  const apply = (s, list) => {
+    const first = api.choice && !api.choice.made
+    const words = /** @param {string} x */ x => Object.freeze(x.split(' ').filter(same))
+    k.s = s
+    tags = list
+    if (k.x(t => list.some(u => u.i == t.i), allows)) return location.reload()
+    const choice = api.choice = Object.freeze({ made: !!s.s, granted: words(s.c), denied: words(s.d), gpc: !!s.g })
+    for (const t of list) {
+      const run = runs[t.i]
+      if (!run || run.s == 'failed' || run.s == 'stopped' && !t.g) start(t)
+      else if (t.g && /g|p/.test(run.s)) {
+        t.g(allows)
+        if (run.s == 'stopped') run.s = 'running'
+      }
+    }
+    if (!s.a) k.y?.()
+    for (const fn of listeners) fn(choice)
+    if (s.s) doc.dispatchEvent(new CustomEvent('stile:choice', { detail: { choice, first } }))
+    settle(choice)
+    scan()
+  }
+
+  // An answer is stale where the page sees another state than the one that it was made for. The one exception is an
+  // answer that was asked for by naming the state that is seen: then the server has the last word.
+  /** @type {import('./types').Take} */
+  const take = (state, list, act, ui) => {
+    if (act && !k.p) act(k)
+    if (state) {
+      const gpc = nav.globalPrivacyControl
+      if (asked(doc.currentScript, 's') != seen() && (mirror() != state.s || gpc != null && gpc != state.g)) return k.f()
+      apply(state, list || [])
+    }
+    ui?.(k)
+  }
+
+  // What acts (sends a choice, draws the dialog) is fetched when it is first needed.
+  /** @param {'d' | 'p'} what @param {any[]} args */
+  const later = async (what, ...args) => {
+    if (!k[what]) {
+      await new Promise((done, fail) => load(k.b + '/dialog.js?' + new URLSearchParams({ lang: k.s.l || doc.documentElement.lang, regime: k.s.r }), done, fail))
+    }
+    return /** @type {any} */ (k)[what](...args)
+  }
+  /** @type {any} */
+  const api = {
+    choice: null,
+    ready: new Promise(done => { settle = done }),
+    get tags() { return Object.fromEntries(Object.keys(runs).map(id => [id, runs[id].s])) },
+    allows,
+    show: () => later('d'),
+    /** @param {string[]} [categories] */
+    accept: categories => later('p', categories ? categories.map(c => ['category', c]) : [['accept', 'all']]),
+    reject: () => later('p', [['accept', 'none']]),
+    withdraw: () => later('p', [], 'api', '/withdraw'),
+    /** @param {'choice'} type @param {(choice: import('./stile').Choice) => void} fn */
+    on: (type, fn) => {
+      listeners.push(fn)
+      if (api.choice) fn(api.choice)
+    },
+    _: take,
+  }
+  win.stile = api
+
+  // Another tab, or a page that comes back from the back/forward cache, may have missed a choice.
+  let last = seen()
+  const look = () => { if (last != seen()) k.f() }
+  win.addEventListener('pageshow', look)
+  doc.addEventListener('visibilitychange', look)
+  new MutationObserver(() => api.choice && scan()).observe(doc, { childList: true, subtree: true })
+  doc.addEventListener('click', event => {
+    if (/** @type {Element} */ (event.target).closest('[data-stile-open],[data-cc="show-preferencesModal"]')) {
+      event.preventDefault()
+      api.show()
+    }
+  })
+  take(state, tags, act, ui)
+}

@@ -1,0 +1,51 @@
+// The types of window.stile, for pages that are written in TypeScript.
+
+/** What the visitor chose. Frozen. */
+export interface Choice {
+  /** false until the visitor has chosen */
+  readonly made: boolean
+  /** the optional categories that are allowed */
+  readonly granted: readonly string[]
+  /** the optional categories that are not */
+  readonly denied: readonly string[]
+  /** whether Global Privacy Control was on */
+  readonly gpc: boolean
+}
+
+export interface Stile {
+  /** null until the first answer was taken; then never null again */
+  readonly choice: Choice | null
+  /** resolves with the first state, chosen or not */
+  readonly ready: Promise<Choice>
+  /** what became of each tag that was released to this page */
+  readonly tags: Readonly<Record<string, 'waiting' | 'loading' | 'running' | 'failed' | 'stopped'>>
+  /** whether a category or a tag is allowed now */
+  allows(name: string): boolean
+  /** opens the preferences */
+  show(): Promise<void>
+  /** accepts these categories and declines the others; without an argument accepts all */
+  accept(categories?: readonly string[]): Promise<Choice>
+  /** declines everything optional */
+  reject(): Promise<Choice>
+  /** takes back what was accepted */
+  withdraw(): Promise<Choice>
+  /** calls fn with every state from now on, and at once with the present one if there is one */
+  on(type: 'choice', fn: (choice: Choice) => void): void
+}
+
+/** The detail of the event "stile:choice" on document. */
+export interface ChoiceEvent {
+  choice: Choice
+  /** the visitor's first choice, made on this page */
+  first: boolean
+}
+
+declare global {
+  interface Window {
+    stile: Stile & { /** @internal */ _?: any }
+    trustedTypes?: any
+  }
+  interface DocumentEventMap {
+    'stile:choice': CustomEvent<ChoiceEvent>
+  }
+}

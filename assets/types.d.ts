@@ -1,0 +1,69 @@
+// What goes over the wire between the gate (server/gate) and the runtime, and between the runtime's own parts.
+// Members have one letter because they are sent to every visitor.
+
+import type { Choice } from './stile'
+
+/** What an answer was made for. Lists are words with a space between. */
+export interface State {
+  n: string // site name
+  s: string // state of the choice: the mirror cookie's value, "" for none
+  g: 0 | 1 // made for a visit with Sec-GPC
+  q: string // required categories
+  c: string // optional categories that are allowed
+  d: string // optional categories that are not
+  r: string // regime
+  a?: 1 // the visitor must be asked
+  l?: string // language of the words
+  h?: string // notice: the hash of the words shown, where there are any
+  o?: string // languages that the banner can be had in
+}
+
+/** Tells whether a category or a tag is allowed now. */
+export type Allows = (name: string) => boolean
+
+/** A released tag. */
+export interface Tag {
+  i: string // id
+  k: string // category
+  d?: string[] // ids of tags that must have loaded before
+  b?: (ok: Allows) => void // before the script is loaded
+  g?: (ok: Allows) => void // signal: after b, and at each change of the choice
+  u?: string // script URL
+  h?: [string, string][] // attributes of the script element
+  p?: string // pixel URL
+  a?: (ok: Allows) => void // after the script has loaded
+  x?: (ok: Allows) => void // stop; without it the tag ends with the page
+  c?: string[] // cookies to clear, "*" for any ending
+  m?: string[] // storage keys to clear
+}
+
+/** A tag that was started on this page. */
+export interface Run {
+  t: Tag
+  s: 'waiting' | 'loading' | 'running' | 'failed' | 'stopped'
+  p: Promise<any>
+}
+
+/** The runtime, as its other parts see it. */
+export interface Kernel {
+  s: State
+  b: string // base URL of the site's paths, ".../stile/shop"
+  n: string // name of the choice cookie
+  t: { createHTML(html: string): any } // Trusted Types policy
+  l: (url: string, done: (ok?: any) => void, fail: (why?: any) => void, attrs?: [string, string][]) => void
+  c: (name: string) => string // reads a cookie
+  a: Allows
+  f: (lang?: string) => Promise<any> // fetches the answer for what the page sees now
+  x: (keep: (t: Tag) => boolean, ok: Allows) => boolean // stops the others; true: that takes a reload
+  u?: (css: string) => void // adopts a style sheet
+  p?: (fields: [string, string][], surface?: string, path?: string) => Promise<Choice> // posts a choice
+  d?: (failed?: boolean) => void // opens the dialog
+  y?: () => void // takes the banner away
+  h?: string // notice of the dialog
+  e?: string // the words "your choice was saved"
+  z?: 1 // the page's own language was asked for already
+}
+
+export type Act = (k: Kernel) => void
+export type UI = (k: Kernel) => void
+export type Take = (state?: State, tags?: Tag[], act?: Act, ui?: UI) => unknown
