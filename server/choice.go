@@ -1,0 +1,173 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"github.com/stilehq/stile/server/consent"
+	"github.com/stilehq/stile/server/cookie"
+	"github.com/stilehq/stile/server/ledger"
+)
+
+// choiceAnswer is what a page gets for a choice.
+type choiceAnswer struct {
+	Choice struct {
+		Granted  []string `json:"granted"`
+		Denied   []string `json:"denied"`
+		Services []string `json:"services,omitempty"`
+	} `json:"choice"`
+	Receipt string `json:"receipt"`
+	State   string `json:"state"`   // value of the mirror cookie
+	MaxAge  int    `json:"max_age"` // of the cookies, in seconds
+	Token   string `json:"token,omitempty"`
+}
+
+// choose answers POST /stile/{site}/choice: records a choice, then sets it.
+func (s *Server) choose(c echo.Context) error {
+	return s.act(c, func(form map[string][]string, st *site) (consent.Choice, consent.Action, error) {
+		choice, action, err := consent.Parse(form, st.Site)
+		if err != nil {
+			return choice, action, fail(http.StatusBadRequest, "%v", err)
+		}
+		return choice, action, nil
+	})
+}
+
+// withdraw answers POST /stile/{site}/withdraw: takes back all that was granted.
+func (s *Server) withdraw(c echo.Context) error {
+	return s.act(c, func(_ map[string][]string, st *site) (consent.Choice, consent.Action, error) {
+		return st.Refuse(), consent.Withdraw, nil
+	})
+}
+
+type parse func(form map[string][]string, st *site) (consent.Choice, consent.Action, error)
+
+// appendTime bounds how long a visitor waits for the ledger.
+const appendTime = 10 * time.Second
+
+func (s *Server) act(c echo.Context, parse parse) error {
+	snap, st, err := s.site(c.Param("site"), true)
+	if err != nil {
+		return err
+	}
+	r := c.Request()
+	if !st.allowOrigin(r, c.Response().Header()) {
+		return fail(http.StatusForbidden, "origin %s may not choose for site %s: add it to origins in stile.yaml",
+			r.Header.Get("Origin"), st.Name)
+	}
+	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); kind != echo.MIMEApplicationForm {
+		return fail(http.StatusUnsupportedMediaType, "a choice is sent as %s", echo.MIMEApplicationForm)
+	}
+	if err := r.ParseForm(); err != nil {
+		return unreadable(err)
+	}
+	before := s.visit(r, st, snap.codec, readQuery(r))
+	record, err := s.record(r, st, before)
+	if err != nil {
+		return err
+	}
+	choice, action, err := parse(r.PostForm, st)
+	if err != nil {
+		return err
+	}
+	record.Action, record.Granted, record.Denied, record.Services = action, choice.Granted, choice.Denied, choice.Services
+	ctx, cancel := context.WithTimeout(r.Context(), appendTime)
+	defer cancel()
+	stored, err := s.ledger.Append(ctx, record)
+	switch {
+	case errors.Is(err, ledger.ErrBusy) || errors.Is(err, context.DeadlineExceeded):
+		return &fault{status: http.StatusServiceUnavailable, what: "too many choices at once: nothing was stored, try again", retry: 2}
+	case err != nil:
+		return err
+	case !sameAct(stored, record):
+		return fail(http.StatusConflict, "id %s was used for another choice already: make a new one for each", record.Key)
+	}
+	s.metrics.choices.WithLabelValues(st.Name, string(action)).Inc()
+	choice.Receipt, choice.Time, choice.GPC = stored.ID, stored.Time.Truncate(time.Second), stored.GPC
+	choice.Policy, choice.List = stored.Policy, stored.List
+	return s.chosen(c, snap, st, &choice)
+}
+
+// record is the record of a form, as far as it does not depend on what was chosen. It checks id, notice and surface.
+func (s *Server) record(r *http.Request, st *site, v consent.Visit) (ledger.Record, error) {
+	key, err := uuid.Parse(r.PostForm.Get("id"))
+	if err != nil || len(r.PostForm.Get("id")) != 36 || key == uuid.Nil {
+		return ledger.Record{}, fail(http.StatusBadRequest, "id is missing or no UUID: send a new random one with each choice")
+	}
+	notice := r.PostForm.Get("notice")
+	if !st.notices[notice] {
+		return ledger.Record{}, fail(http.StatusBadRequest, "notice is not one that site %s ever showed: reload the page", st.Name)
+	}
+	surface := r.PostForm.Get("surface")
+	switch {
+	case surface == "":
+		surface = "api"
+	case !slices.Contains([]string{"banner", "preferences", "page", "api", "noscript"}, surface):
+		return ledger.Record{}, fail(http.StatusBadRequest, "surface is %q: it is one of banner, preferences, page, api, noscript", surface)
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return ledger.Record{}, err
+	}
+	now := v.Now.UTC()
+	country, _, _ := strings.Cut(v.Region, "-")
+	record := ledger.Record{
+		ID: id, Key: key, Site: st.Name, Time: now, Regime: st.Regime(v.Region).Name, Country: country,
+		Language: st.language(r.PostForm.Get("lang"), r.Header.Get("Accept-Language")),
+		Policy:   st.Policy.Version, List: st.List(), Notice: notice, Surface: surface, GPC: v.GPC, Expiry: now.Add(st.Memory),
+	}
+	if v.Choice != nil {
+		record.Previous = v.Choice.Receipt
+	}
+	return record, nil
+}
+
+// sameAct tells whether the record that is stored under a key is of the same act: the key of a repeated request.
+func sameAct(a, b ledger.Record) bool {
+	return a.Action == b.Action && slices.Equal(a.Granted, b.Granted) && slices.Equal(a.Services, b.Services)
+}
+
+// chosen sets the cookies of a choice and answers it.
+func (s *Server) chosen(c echo.Context, snap *snapshot, st *site, choice *consent.Choice) error {
+	token, err := snap.codec.Encode(st.Name, choice)
+	if err != nil {
+		return err
+	}
+	r := c.Request()
+	signed := st.newCookie(r, st.cookie, token)
+	c.SetCookie(signed)
+	s.setMirror(c, st, choice)
+	c.Response().Header()["Cache-Control"] = neverKept
+	if wantsHTML(r) {
+		return c.Redirect(http.StatusSeeOther, "/stile/"+st.Name+"/preferences?saved=1")
+	}
+	answer := choiceAnswer{Receipt: choice.Receipt.String(), State: choice.State(), MaxAge: st.lifetime}
+	answer.Choice.Granted, answer.Choice.Denied, answer.Choice.Services = choice.Granted, choice.Denied, choice.Services
+	if !st.sameView(r) {
+		answer.Token = token // the page cannot see this host's cookies, and keeps the choice itself
+	}
+	return c.JSON(http.StatusOK, answer)
+}
+
+// newCookie is a cookie with the attributes that all of Stile's have (C1).
+func (st *site) newCookie(r *http.Request, name, value string) *http.Cookie {
+	m := &http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: min(st.lifetime, cookie.MaxAge), HttpOnly: true,
+		Secure: secure(r), SameSite: http.SameSiteLaxMode,
+	}
+	if st.shares(hostname(r.Host)) {
+		m.Domain = st.CookieDomain
+	}
+	return m
+}
+
+// secure tells whether the visitor came by HTTPS. Anybody can send the header that a proxy sends, but only for their own
+// cookie.
+func secure(r *http.Request) bool { return r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" }

@@ -1,0 +1,120 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+
+	"github.com/invopop/jsonschema"
+)
+
+// The types of a stile.yaml. The JSON schema is made from them, and so are the keys that the reader knows; the values
+// themselves are read from the syntax tree, which still knows where each of them stands.
+
+type siteFile struct {
+	Site         string                  `json:"site" jsonschema:"pattern=^[a-z0-9][a-z0-9-]{0\\,31}$,example=shop" jsonschema_description:"The site's name, in the path of the script (/stile/shop.js) and in the name of the cookie (stile_shop)."`
+	Origins      []string                `json:"origins" jsonschema:"minItems=1,maxItems=100,uniqueItems=true,pattern=^https?://[^/]+$" jsonschema_description:"The origins of the pages that may embed the site: https://host or https://host:port. https://*.host stands for all subdomains. http is for loopback and tests."`
+	CookieDomain string                  `json:"cookie_domain,omitempty" jsonschema:"example=shop.example" jsonschema_description:"Shares the choice across the subdomains of this host. Every origin has to be under it. Left out, the choice is the consent host's alone."`
+	Controller   controllerFile          `json:"controller" jsonschema_description:"Who is answerable for the site."`
+	Policy       policyFile              `json:"policy" jsonschema_description:"The cookie policy in force."`
+	Languages    []string                `json:"languages,omitempty" jsonschema:"minItems=1,maxItems=100,uniqueItems=true" jsonschema_description:"Languages of the banner, BCP 47. The first is the fallback. Default: [en]."`
+	Regimes      []regimeFile            `json:"regimes,omitempty" jsonschema:"minItems=1,maxItems=64" jsonschema_description:"What the law asks for, by region. The first that matches counts; the last has to match everything (\"*\"). Default: opt-in everywhere."`
+	Categories   map[string]categoryFile `json:"categories" jsonschema_description:"The purposes that a visitor decides on, in display order. Stile has words for necessary, functional, analytics and marketing; others need a title and a purpose in each language of the site."`
+	Tags         []tagFile               `json:"tags,omitempty" jsonschema:"maxItems=64" jsonschema_description:"What the site loads, each for a category."`
+	Remember     string                  `json:"remember,omitempty" jsonschema:"pattern=^[1-9][0-9]{0\\,3}[dwmy]$,default=180d" jsonschema_description:"How long a choice holds: a number and d, w, m (30 days) or y. At most 395d."`
+	Retention    string                  `json:"retention,omitempty" jsonschema:"pattern=^[1-9][0-9]{0\\,3}[dmy]$,default=3y" jsonschema_description:"How long consent records are kept: a number and d, m or y."`
+	Appearance   appearanceFile          `json:"appearance,omitempty" jsonschema_description:"How the banner looks."`
+}
+
+type controllerFile struct {
+	Name    string `json:"name" jsonschema:"minLength=1,maxLength=200" jsonschema_description:"The company or person, as visitors know it."`
+	Contact string `json:"contact" jsonschema:"minLength=1,maxLength=2000" jsonschema_description:"An e-mail address, or the URL of a contact page."`
+}
+
+type policyFile struct {
+	Version  versionFile `json:"version" jsonschema_description:"The version of the policy: 1 to 32 of letters, digits, dot, dash and underscore. A date is good."`
+	Material bool        `json:"material,omitempty" jsonschema_description:"The policy changed in a way that matters: consent that was given under an older version no longer holds, and visitors are asked again."`
+	File     string      `json:"file,omitempty" jsonschema:"minLength=1,maxLength=2000" jsonschema_description:"The policy's text, Markdown, relative to this file."`
+	Summary  string      `json:"summary,omitempty" jsonschema:"minLength=1,maxLength=500" jsonschema_description:"What changed, in a line."`
+}
+
+type regimeFile struct {
+	Name       string   `json:"name" jsonschema:"pattern=^[A-Za-z0-9][A-Za-z0-9._-]{0\\,31}$,example=gdpr" jsonschema_description:"A short name for the law, as records and explanations call it."`
+	Regions    []string `json:"regions" jsonschema:"minItems=1,maxItems=300,uniqueItems=true,pattern=^(\\*|EEA|[A-Z]{2}(-[A-Z0-9]{1\\,3})?)$" jsonschema_description:"ISO 3166 countries (DE) and subdivisions (US-CA), EU, EEA, or * for everywhere."`
+	Model      string   `json:"model,omitempty" jsonschema:"enum=opt-in,enum=opt-out,default=opt-in" jsonschema_description:"opt-in: nothing optional runs before it was accepted. opt-out: it runs until it is declined."`
+	NoticeOnly []string `json:"notice_only,omitempty" jsonschema:"maxItems=16,uniqueItems=true" jsonschema_description:"Categories that need clear information and a free objection, but no consent."`
+	Separate   bool     `json:"separate,omitempty" jsonschema_description:"Each recipient is consented to by an act of its own. Only with opt-in."`
+}
+
+type categoryFile struct {
+	Required bool              `json:"required,omitempty" jsonschema_description:"Strictly necessary: it cannot be declined, and consent is not asked for it."`
+	Sells    bool              `json:"sells,omitempty" jsonschema_description:"It sells or shares data, or is for advertising across sites: Sec-GPC turns it off. Default: true for marketing, false for others."`
+	Title    map[string]string `json:"title,omitempty" jsonschema_description:"Its name, by language."`
+	Purpose  map[string]string `json:"purpose,omitempty" jsonschema_description:"What it is for, by language."`
+}
+
+type appearanceFile struct {
+	Position string `json:"position,omitempty" jsonschema:"enum=bottom,enum=top,enum=corner,default=bottom" jsonschema_description:"Where the banner stands."`
+	Theme    string `json:"theme,omitempty" jsonschema:"enum=auto,enum=light,enum=dark,default=auto" jsonschema_description:"Its colours: auto follows the visitor's system."`
+	Accent   string `json:"accent,omitempty" jsonschema:"pattern=^#([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})$,default=#0b5fff" jsonschema_description:"The colour of its buttons: #rgb or #rrggbb."`
+}
+
+// tagFile is one of vendorFile and customFile.
+type tagFile struct{}
+
+// vendorFile takes the vendor's options beside these keys.
+type vendorFile struct {
+	Vendor   string   `json:"vendor" jsonschema_description:"A vendor that Stile knows."`
+	ID       idFile   `json:"id" jsonschema_description:"The site's account at the vendor."`
+	Category string   `json:"category" jsonschema_description:"One of the site's categories."`
+	Name     string   `json:"name,omitempty" jsonschema:"minLength=1,maxLength=64" jsonschema_description:"What people call it. Needed when a vendor is there twice."`
+	Needs    []string `json:"needs,omitempty" jsonschema:"maxItems=64,uniqueItems=true" jsonschema_description:"Names or ids of tags that have to be loaded before this one."`
+	Company  string   `json:"company,omitempty" jsonschema:"minLength=1,maxLength=200" jsonschema_description:"Who receives the data, where that is not the vendor: a self-hosted Matomo."`
+	Policy   string   `json:"policy,omitempty" jsonschema:"pattern=^https?://" jsonschema_description:"URL of the recipient's privacy policy, where it is not the vendor's."`
+}
+
+type customFile struct {
+	Name      string       `json:"name" jsonschema:"minLength=1,maxLength=64" jsonschema_description:"What people call it. Its id is made from it."`
+	Category  string       `json:"category" jsonschema_description:"One of the site's categories."`
+	Script    string       `json:"script,omitempty" jsonschema:"pattern=^https?://" jsonschema_description:"URL of a script."`
+	Pixel     string       `json:"pixel,omitempty" jsonschema:"pattern=^https?://" jsonschema_description:"URL of an image. {page}, {referrer} and {random} are filled in."`
+	Inline    string       `json:"inline,omitempty" jsonschema:"minLength=1" jsonschema_description:"JavaScript, the body of a function. ok(name) tells whether a category or tag is allowed."`
+	Integrity string       `json:"integrity,omitempty" jsonschema:"pattern=^sha(256|384|512)-" jsonschema_description:"Subresource integrity of the script."`
+	Stop      string       `json:"stop,omitempty" jsonschema:"minLength=1" jsonschema_description:"JavaScript, the body of a function that takes the tag back when consent is withdrawn."`
+	Needs     []string     `json:"needs,omitempty" jsonschema:"maxItems=64,uniqueItems=true" jsonschema_description:"Names or ids of tags that have to be loaded before this one."`
+	Cookies   []cookieFile `json:"cookies,omitempty" jsonschema:"maxItems=64" jsonschema_description:"Cookies that it sets on the site's own domain, * for any ending. They are deleted when consent is withdrawn."`
+	Storage   []string     `json:"storage,omitempty" jsonschema:"maxItems=64,uniqueItems=true" jsonschema_description:"Keys that it uses in localStorage and sessionStorage, * for any ending."`
+	Company   string       `json:"company,omitempty" jsonschema:"minLength=1,maxLength=200" jsonschema_description:"Who receives the data."`
+	Policy    string       `json:"policy,omitempty" jsonschema:"pattern=^https?://" jsonschema_description:"URL of the recipient's privacy policy."`
+}
+
+// cookieFile is a pattern, or a mapping of these.
+type cookieFile struct {
+	Name     string `json:"name" jsonschema:"minLength=1" jsonschema_description:"The cookie's name, * for any ending."`
+	Lifetime string `json:"lifetime,omitempty" jsonschema:"minLength=1,maxLength=100" jsonschema_description:"How long it is kept, for people: 2 years."`
+}
+
+// versionFile and idFile are text, or a number that is read as it is written.
+type (
+	versionFile string
+	idFile      string
+)
+
+// keys are the keys of a file type.
+func keys[T any]() []string {
+	t := reflect.TypeFor[T]()
+	names := make([]string, t.NumField())
+	for i := range names {
+		names[i], _, _ = strings.Cut(t.Field(i).Tag.Get("json"), ",")
+	}
+	return names
+}
+
+// JSONSchema says that a version may look like a number.
+func (versionFile) JSONSchema() *jsonschema.Schema { return textOrNumber(`^[A-Za-z0-9._-]{1,32}$`) }
+
+// JSONSchema says that an account id may look like a number.
+func (idFile) JSONSchema() *jsonschema.Schema { return textOrNumber("") }
+
+func textOrNumber(pattern string) *jsonschema.Schema {
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string", Pattern: pattern}, {Type: "number"}}}
+}

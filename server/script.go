@@ -1,0 +1,186 @@
+package server
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/stilehq/stile/server/consent"
+	"github.com/stilehq/stile/server/cookie"
+	"github.com/stilehq/stile/server/gate"
+)
+
+// Header values that are the same in every answer, made once. net/http does not change them.
+var (
+	javaScript  = []string{"text/javascript; charset=utf-8"}
+	styleSheet  = []string{"text/css; charset=utf-8"}
+	fresh       = []string{"private, max-age=3600"}
+	checkAgain  = []string{"private, no-cache"}
+	neverKept   = []string{"private, no-store"}
+	forEveryone = []string{"public, max-age=3600"}
+	varies      = []string{"Accept-Encoding, Accept-Language, Cookie, Origin, Sec-GPC, Sec-Fetch-Site"}
+	variesLess  = []string{"Accept-Encoding, Accept-Language, Sec-GPC"}
+	anySite     = []string{"cross-origin"}
+	noSniff     = []string{"nosniff"}
+	brotliCoded = []string{"br"}
+	gzipCoded   = []string{"gzip"}
+	timing      = []string{"*"}
+)
+
+// script answers GET /stile/{site}.js: the runtime, the released tags in order, and the banner if the visitor must be
+// asked.
+func (s *Server) script(c echo.Context) error {
+	snap, st, err := s.site(strings.CutSuffix(c.Param("site"), ".js"))
+	if err != nil {
+		return err
+	}
+	r, h := c.Request(), c.Response().Header()
+	q := readQuery(r)
+	o, choice, err := s.outcome(r, snap, st, q)
+	if err != nil {
+		return err
+	}
+	h["Vary"] = varies
+	h["Timing-Allow-Origin"] = timing
+	st.allowOrigin(r, h)
+	switch {
+	case !q.named && st.sameView(r):
+		h["Cache-Control"] = fresh
+	case !q.named:
+		h["Cache-Control"] = checkAgain
+	case strings.TrimSuffix(q.state, "!") == choice.State():
+		h["Cache-Control"] = fresh // the address names the state, so that the copy cannot be of another
+	default:
+		// The page sees a mirror of a choice that is none: it is set right, and this answer is kept by nobody.
+		h["Cache-Control"] = neverKept
+		if st.sameView(r) {
+			s.setMirror(c, st, choice)
+		}
+	}
+	s.metrics.answers[o.asked].Inc()
+	return write(c, javaScript, o.answer, o.etag)
+}
+
+// outcome decides a visit, or knows what it decided for the like before. The choice is returned only where the query
+// names a state.
+func (s *Server) outcome(r *http.Request, snap *snapshot, st *site, q query) (outcome, *consent.Choice, error) {
+	lang := r.Header.Get("Accept-Language")
+	value, sure := oneCookie(r, st.cookie)
+	plain := sure && q == query{} && r.Header["X-Stile-Choice"] == nil
+	key := visitKey{choice: value, region: s.region(r), lang: lang, gpc: hasGPC(r)}
+	if plain {
+		if o, found := st.visits.get(key, s.now()); found {
+			return o, nil, nil
+		}
+	}
+	v := s.visit(r, st, snap.codec, q)
+	d := consent.Decide(st.Site, v)
+	a, err := st.gate.Answer(&d, st.language(q.lang, lang))
+	if err != nil {
+		return outcome{}, nil, err
+	}
+	o := outcome{answer: a, etag: []string{a.ETag}, asked: d.Ask}
+	if d.Choice != nil {
+		o.until = d.Choice.Time.Add(st.Memory)
+	}
+	if plain && (value == "") == (d.Choice == nil) { // a cookie that is no choice is not kept: anybody can make those up
+		st.visits.put(key, o)
+	}
+	return o, d.Choice, nil
+}
+
+// dialog answers GET /stile/{site}/dialog.js: the preferences, the same for everybody.
+func (s *Server) dialog(c echo.Context) error {
+	_, st, err := s.site(c.Param("site"), true)
+	if err != nil {
+		return err
+	}
+	r := c.Request()
+	regime := st.Regime(s.region(r))
+	for i := range st.Regimes {
+		if st.Regimes[i].Name == c.QueryParam("regime") {
+			regime = &st.Regimes[i]
+		}
+	}
+	a, err := st.gate.Dialog(regime, hasGPC(r), st.language(c.QueryParam("lang"), r.Header.Get("Accept-Language")))
+	if err != nil {
+		return err
+	}
+	return s.public(c, javaScript, a)
+}
+
+// style answers GET /stile/{site}/page.css.
+func (s *Server) style(c echo.Context) error {
+	_, st, err := s.site(c.Param("site"), true)
+	if err != nil {
+		return err
+	}
+	a, err := st.gate.Style()
+	if err != nil {
+		return err
+	}
+	return s.public(c, styleSheet, a)
+}
+
+func (s *Server) public(c echo.Context, contentType []string, a *gate.Answer) error {
+	h := c.Response().Header()
+	h["Cache-Control"] = forEveryone
+	h["Vary"] = variesLess
+	return write(c, contentType, a, []string{a.ETag})
+}
+
+// write sends an answer in the encoding that the client takes, or 304 where the client has it.
+func write(c echo.Context, contentType []string, a *gate.Answer, etag []string) error {
+	r, w := c.Request(), c.Response()
+	h := w.Header()
+	h["Etag"] = etag
+	h["Cross-Origin-Resource-Policy"] = anySite
+	if strings.Contains(r.Header.Get("If-None-Match"), strings.TrimPrefix(a.ETag, "W/")) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	body := a.Identity
+	switch accept := r.Header.Get("Accept-Encoding"); {
+	case takes(accept, "br"):
+		body, h["Content-Encoding"] = a.Brotli(), brotliCoded
+	case takes(accept, "gzip"):
+		body, h["Content-Encoding"] = a.Gzip, gzipCoded
+	}
+	h["Content-Type"] = contentType
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	h["X-Content-Type-Options"] = noSniff
+	w.WriteHeader(http.StatusOK)
+	_, err := w.Write(body)
+	return err
+}
+
+// takes tells whether an Accept-Encoding lists a coding, and not with q=0.
+func takes(accept, coding string) bool {
+	for accept != "" {
+		var item string
+		item, accept, _ = strings.Cut(accept, ",")
+		name, weight, weighted := strings.Cut(strings.TrimSpace(item), ";")
+		if strings.TrimRight(name, " ") != coding {
+			continue
+		}
+		if !weighted {
+			return true
+		}
+		q, found := strings.CutPrefix(strings.TrimSpace(weight), "q=")
+		value, err := strconv.ParseFloat(q, 32)
+		return !found || err == nil && value > 0
+	}
+	return false
+}
+
+// setMirror sets the readable mirror of a choice, or takes it away where there is none.
+func (s *Server) setMirror(c echo.Context, st *site, choice *consent.Choice) {
+	m := st.newCookie(c.Request(), cookie.Mirror(st.Name), choice.State())
+	m.HttpOnly = false
+	if m.Value == "" {
+		m.MaxAge = -1
+	}
+	c.SetCookie(m)
+}

@@ -1,0 +1,173 @@
+// Package server answers visitors over HTTP: the script, the choice, the preferences. It reads what a visit is, has
+// consent decide it and the gate draw it, and keeps the evidence in the ledger.
+//
+// A Server is made by New, which binds its port, and serves in Run until its context ends. What can be configured while it
+// runs (the sites, the signing keys) is one immutable snapshot: Reload makes a new one, or keeps the old one and says why.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/stilehq/stile/server/config"
+	"github.com/stilehq/stile/server/cookie"
+	"github.com/stilehq/stile/server/ledger"
+)
+
+// Options are what a server is started with.
+type Options struct {
+	Listen       string       // host:port
+	Config       string       // a site's file, or a folder of them
+	Data         string       // folder for keys and database, made if it is not there
+	Keys         []cookie.Key // signing keys, newest first; empty: those in Data, made on first start
+	RegionHeader string       // header in which a trusted proxy names the visitor's region, "" for none
+	Log          *slog.Logger
+	Now          func() time.Time // nil: the clock
+}
+
+// Server serves the sites of a configuration.
+type Server struct {
+	opts     Options
+	log      *slog.Logger
+	now      func() time.Time
+	echo     *echo.Echo
+	http     *http.Server
+	listener net.Listener
+	ledger   ledger.Ledger
+	metrics  *metrics
+	current  atomic.Pointer[snapshot]
+	reload   sync.Mutex
+	cleanups []cleanup // last in, first out
+	stop     sync.Once
+	stopErr  error
+}
+
+type cleanup struct {
+	name string
+	run  func(context.Context) error
+}
+
+// New opens the ledger, loads keys and sites, and binds the port. On an error everything is as it was.
+func New(ctx context.Context, opts Options) (_ *Server, err error) {
+	s := &Server{opts: opts, log: opts.Log, now: opts.Now}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	defer func() {
+		if err != nil {
+			_ = s.Stop(ctx) // the error that stopped the start counts
+		}
+	}()
+	if err := os.MkdirAll(opts.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("the data folder cannot be made: %w; name one that can be written with --data", err)
+	}
+	db, err := ledger.OpenSQLite(ctx, filepath.Join(opts.Data, "stile.db"))
+	if err != nil {
+		return nil, err
+	}
+	s.ledger = db
+	s.onStop("ledger", func(context.Context) error { return db.Close() })
+	s.metrics = newMetrics(db)
+	snap, err := s.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.current.Store(snap)
+	s.onStop("gates", func(context.Context) error { s.current.Load().close(); return nil })
+	var lc net.ListenConfig
+	if s.listener, err = lc.Listen(ctx, "tcp", opts.Listen); err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w; end what uses it, or name another with --listen", opts.Listen, err)
+	}
+	s.onStop("listener", func(context.Context) error { _ = s.listener.Close(); return nil })
+	s.echo = s.routes()
+	s.http = &http.Server{
+		Handler: s.echo, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	s.onStop("requests", s.http.Shutdown)
+	return s, nil
+}
+
+func (s *Server) onStop(name string, run func(context.Context) error) {
+	s.cleanups = append(s.cleanups, cleanup{name, run})
+}
+
+// Addr is where the server listens.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Handler serves requests without the listener, for tests and benchmarks.
+func (s *Server) Handler() http.Handler { return s.echo }
+
+// stopTime bounds how long a stop waits for what is under way.
+const stopTime = 10 * time.Second
+
+// Run serves until ctx ends, then stops. Meanwhile it reloads when the configuration's files change.
+func (s *Server) Run(ctx context.Context) error {
+	watching, err := s.watch(ctx)
+	if err != nil {
+		s.log.Warn("the configuration is not watched: reload it by SIGHUP", "error", err)
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- s.http.Serve(s.listener) }()
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+		err = nil
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+	defer cancel()
+	watching()
+	return errors.Join(err, s.Stop(end))
+}
+
+// Stop ends requests, then what they used, and stores what is waiting. It may be called more than once.
+func (s *Server) Stop(ctx context.Context) error {
+	s.stop.Do(func() {
+		var errs []error
+		for i := len(s.cleanups) - 1; i >= 0; i-- {
+			c := s.cleanups[i]
+			if err := c.run(ctx); err != nil {
+				errs = append(errs, fmt.Errorf("stopping %s: %w", c.name, err))
+			}
+		}
+		s.stopErr = errors.Join(errs...)
+	})
+	return s.stopErr
+}
+
+// Reload reads keys and sites anew. When something is wrong with them the old ones stay, and the error says what.
+func (s *Server) Reload(ctx context.Context) error {
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	snap, err := s.load(ctx)
+	if err != nil {
+		s.log.Error("the new configuration is not used; the old one goes on", "error", err)
+		return err
+	}
+	s.current.Swap(snap).close()
+	s.log.Info("configuration reloaded", "sites", len(snap.sites))
+	return nil
+}
+
+// warn logs a report's warnings, one a line.
+func (s *Server) warn(r config.Report) {
+	for _, p := range r.Problems {
+		if p.Severity == config.Warning {
+			s.log.Warn("configuration", "file", p.File, "line", p.Line, "warning", p.Message)
+		}
+	}
+}

@@ -1,0 +1,143 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/text/language"
+
+	"github.com/stilehq/stile/banner"
+	"github.com/stilehq/stile/server/config"
+	"github.com/stilehq/stile/server/consent"
+	"github.com/stilehq/stile/server/cookie"
+	"github.com/stilehq/stile/server/gate"
+	"github.com/stilehq/stile/server/ledger"
+	"github.com/stilehq/stile/server/vendors"
+)
+
+// snapshot is all that a request is answered from. It never changes.
+type snapshot struct {
+	sites map[string]*site
+	codec *cookie.Codec
+}
+
+// site is one site as it is served.
+type site struct {
+	*consent.Site
+	gate     *gate.Gate
+	visits   *visits
+	notices  map[string]bool // hashes of all words that the site ever showed
+	matcher  language.Matcher
+	cookie   string // name of the choice cookie
+	lifetime int    // of the choice cookie, in seconds
+}
+
+func (s *Server) load(ctx context.Context) (*snapshot, error) {
+	library, err := vendors.New()
+	if err != nil {
+		return nil, fmt.Errorf("reading the vendor library: %w", err)
+	}
+	sites, report := config.LoadAll(s.opts.Config, config.Options{Vendors: library, Languages: banner.Languages()})
+	if err := report.Err(); err != nil {
+		return nil, err
+	}
+	s.warn(report)
+	keys := s.opts.Keys
+	if len(keys) == 0 {
+		if keys, err = cookie.Keys(filepath.Join(s.opts.Data, "keys")); err != nil {
+			return nil, err
+		}
+	}
+	snap := &snapshot{sites: map[string]*site{}}
+	if snap.codec, err = cookie.NewCodec(keys); err != nil {
+		return nil, err
+	}
+	for _, c := range sites {
+		compiled, err := s.compile(ctx, c)
+		if err != nil {
+			snap.close()
+			return nil, fmt.Errorf("site %s: %w", c.Name, err)
+		}
+		snap.sites[c.Name] = compiled
+	}
+	return snap, nil
+}
+
+func (snap *snapshot) close() {
+	for _, st := range snap.sites {
+		st.gate.Close()
+	}
+}
+
+// compile makes a site ready to be served: what it shows from now on is in the ledger before anybody sees it.
+func (s *Server) compile(ctx context.Context, c *consent.Site) (_ *site, err error) {
+	lists, err := s.ledger.Lists(ctx, c.Name)
+	if err != nil {
+		return nil, fmt.Errorf("reading former vendor lists: %w", err)
+	}
+	c.Lists = lists
+	st := &site{Site: c, visits: newVisits(), cookie: cookie.Name(c.Name), lifetime: int(c.Memory / time.Second)}
+	if st.gate, err = gate.New(c); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			st.gate.Close()
+		}
+	}()
+	words, err := st.gate.Notices()
+	if err != nil {
+		return nil, err
+	}
+	notices := make([]ledger.Notice, len(words))
+	for i, n := range words {
+		notices[i] = ledger.Notice{
+			Hash: n.Hash, Site: c.Name, Language: n.Language, Regime: n.Regime, Policy: c.Policy.Version, Text: n.Text,
+			Time: s.now().UTC(),
+		}
+	}
+	if err := s.ledger.Publish(ctx, c.Name, notices, c.List(), c.Entries()); err != nil {
+		return nil, fmt.Errorf("keeping the words that are shown: %w", err)
+	}
+	if st.notices, err = s.ledger.Notices(ctx, c.Name); err != nil {
+		return nil, fmt.Errorf("reading the words that were shown: %w", err)
+	}
+	tags := make([]language.Tag, len(c.Languages))
+	for i, lang := range c.Languages {
+		tags[i] = language.Make(lang)
+	}
+	st.matcher = language.NewMatcher(tags)
+	return st, nil
+}
+
+// language picks one of the site's languages: what the page says it is in, then what the browser asks for.
+func (st *site) language(page, accept string) string {
+	if page != "" {
+		if tag, err := language.Parse(page); err == nil {
+			if _, i, confidence := st.matcher.Match(tag); confidence > language.No {
+				return st.Languages[i]
+			}
+		}
+	}
+	tags, _, err := language.ParseAcceptLanguage(accept)
+	if err != nil || len(tags) == 0 {
+		return st.Languages[0]
+	}
+	_, i, _ := st.matcher.Match(tags...)
+	return st.Languages[i]
+}
+
+// embeddable tells whether a page of this origin ("https://www.shop.example") may embed the site.
+func (st *site) embeddable(origin string) bool {
+	for _, pattern := range st.Origins {
+		scheme, host, wild := strings.Cut(pattern, "://*.")
+		if !wild && origin == pattern ||
+			wild && strings.HasPrefix(origin, scheme+"://") && strings.HasSuffix(origin, "."+host) {
+			return true
+		}
+	}
+	return false
+}
