@@ -53,13 +53,13 @@ func New(site *consent.Site) (*Gate, error) {
 		layout = append(layout, "position-"+look.Position+".css")
 	}
 	theme := func(selector string) string { return banner.Theme(selector, look.Theme, look.Accent) }
-	if g.style.banner, err = style(theme("stile-banner"), layout...); err != nil {
+	if g.style.banner, err = style("stile-banner", theme("stile-banner"), layout...); err != nil {
 		return nil, err
 	}
-	if g.style.dialog, err = style(theme("stile-dialog"), "shared.css", "dialog.css"); err != nil {
+	if g.style.dialog, err = style("stile-dialog", theme("stile-dialog"), "shared.css", "dialog.css"); err != nil {
 		return nil, err
 	}
-	if g.style.page, err = style(theme("html"), "page.css", "dialog.css"); err != nil {
+	if g.style.page, err = style("stile-page", theme("html"), "page.css", "dialog.css"); err != nil {
 		return nil, err
 	}
 	g.kept = newStore(Memory)

@@ -38,8 +38,9 @@ func loadParts() (*parts, error) {
 	return &p, nil
 }
 
-// style reads style sheets and minifies them together with what goes before them.
-func style(before string, names ...string) (string, error) {
+// style reads style sheets and minifies them together with what goes before them. In shared.css "stile-x" stands for
+// the element.
+func style(element, before string, names ...string) (string, error) {
 	var b strings.Builder
 	b.WriteString(before)
 	for _, name := range names {
@@ -49,7 +50,7 @@ func style(before string, names ...string) (string, error) {
 		}
 		b.Write(src)
 	}
-	return minified(&css.Minifier{}, b.String())
+	return minified(&css.Minifier{}, strings.ReplaceAll(b.String(), "stile-x", element))
 }
 
 func minifyHTML(src string) (string, error) { return minified(&html.Minifier{KeepEndTags: true}, src) }

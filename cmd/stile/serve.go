@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/stilehq/stile/server"
+	"github.com/stilehq/stile/server/cookie"
+)
+
+type serveCommand struct {
+	Path         string   `arg:"" optional:"" help:"A site's file, or a folder of them."`
+	Config       string   `env:"STILE_CONFIG" default:"stile.yaml" help:"The same as PATH."`
+	Listen       string   `env:"STILE_LISTEN" default:"127.0.0.1:8081" help:"Address to listen on."`
+	Data         string   `env:"STILE_DATA" default:"data" help:"Folder for keys and records; made if it is not there."`
+	Keys         []string `env:"STILE_KEYS" placeholder:"HEX" help:"Signing keys, newest first, 64 hex digits each (better by the environment). Without any they are kept in the data folder."`
+	RegionHeader string   `env:"STILE_REGION_HEADER" placeholder:"NAME" help:"Header in which your proxy names the visitor's region (CF-IPCountry). Only for a proxy that sets it itself."`
+	LogFormat    string   `env:"STILE_LOG_FORMAT" enum:"text,json" default:"text" help:"Format of the log: text or json."`
+}
+
+func (c *serveCommand) Run(ctx context.Context, std streams) error {
+	log := newLog(std.err, c.LogFormat)
+	opts := server.Options{Listen: c.Listen, Config: c.Config, Data: c.Data, RegionHeader: c.RegionHeader, Log: log}
+	if c.Path != "" {
+		opts.Config = c.Path
+	}
+	for i, text := range c.Keys {
+		key, err := cookie.ParseKey(fmt.Sprintf("key %d of STILE_KEYS", i+1), text)
+		if err != nil {
+			return fmt.Errorf("key %d of STILE_KEYS cannot be read: %w", i+1, err)
+		}
+		opts.Keys = append(opts.Keys, key)
+	}
+	s, err := server.New(ctx, opts)
+	if err != nil {
+		return err
+	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	go func() {
+		for {
+			select {
+			case <-hangup:
+				_ = s.Reload(ctx) // it logs what was wrong
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	log.Info("serving", "address", "http://"+s.Addr().String())
+	if host, _, err := net.SplitHostPort(c.Listen); err == nil && !loopback(host) {
+		log.Warn("Stile speaks plain HTTP: put a proxy with TLS in front of it, which sets X-Forwarded-Proto, or the choice cookie goes without Secure")
+	}
+	return s.Run(ctx)
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
+}
+
+func newLog(w io.Writer, format string) *slog.Logger {
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, nil))
+	}
+	return slog.New(slog.NewTextHandler(w, nil))
+}
