@@ -170,4 +170,6 @@ func (st *site) newCookie(r *http.Request, name, value string) *http.Cookie {
 
 // secure tells whether the visitor came by HTTPS. Anybody can send the header that a proxy sends, but only for their own
 // cookie.
-func secure(r *http.Request) bool { return r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" }
+func secure(r *http.Request) bool {
+	return r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"
+}

@@ -78,6 +78,7 @@ func (b Because) String() string {
 func released(k Kind, subject string) Verdict {
 	return Verdict{true, Because{Kind: k, Subject: subject}}
 }
+
 func withheld(k Kind, subject string) Verdict {
 	return Verdict{false, Because{Kind: k, Subject: subject}}
 }

@@ -43,9 +43,11 @@ func NewCodec(keys []Key) (*Codec, error) {
 // maxLength bounds what is verified at all; a choice of a site with 64 services stays under it.
 const maxLength = 3072
 
-// Name is the name of a site's choice cookie; Mirror that of the readable state beside it.
-func Name(site string) string   { return "stile_" + site }
-func Mirror(site string) string { return Name(site) + "_state" } //nolint:revive // said with Name
+// Name is the name of a site's choice cookie.
+func Name(site string) string { return "stile_" + site }
+
+// Mirror is the name of the readable state beside a site's choice cookie.
+func Mirror(site string) string { return Name(site) + "_state" }
 
 // Encode signs a choice for a site.
 func (c *Codec) Encode(site string, choice *consent.Choice) (string, error) {
@@ -83,7 +85,7 @@ func (payload) Serialize(src any) ([]byte, error) {
 	}
 	b := append(make([]byte, 0, 64), version)
 	b = append(b, c.Receipt[:]...)
-	b = binary.BigEndian.AppendUint32(b, uint32(c.Time.Unix())) //nolint:gosec // good until 2106
+	b = binary.BigEndian.AppendUint32(b, uint32(c.Time.Unix()))
 	var flags byte
 	if c.GPC {
 		flags = 1

@@ -43,8 +43,7 @@ func tagObject(t *consent.Tag) (string, error) {
 	o.text("p", t.Load.Pixel)
 	attrs := t.Load.Attrs
 	if t.Load.Integrity != "" {
-		attrs = append(attrs[:len(attrs):len(attrs)],
-			consent.Attr{Name: "integrity", Value: t.Load.Integrity}, consent.Attr{Name: "crossorigin", Value: "anonymous"})
+		attrs = append(attrs[:len(attrs):len(attrs)], consent.Attr{Name: "integrity", Value: t.Load.Integrity})
 	}
 	if len(attrs) > 0 {
 		pairs := make([][2]string, len(attrs))

@@ -17,7 +17,6 @@ import (
 // parts are the minified pieces that answers are composed of.
 type parts struct {
 	core, act, banner, dialog string // JavaScript function expressions
-	shared                    string // CSS
 }
 
 func loadParts() (*parts, error) {

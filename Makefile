@@ -1,0 +1,73 @@
+# make demo   the example shop, its consent host and stand-in third parties, on loopback
+# make test   installs what the tests need if it is missing, then checks and tests everything
+# make bench  sizes, and requests a second beside a bare echo handler and nginx
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+TOOLS := $(CURDIR)/.cache/bin
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
+
+.PHONY: demo build test check generate generated types lint fuzz bench pictures chromium
+
+demo:
+	@go run ./cmd/stile demo
+
+build:
+	go build -trimpath -o bin/stile ./cmd/stile
+
+test: chromium check
+	CI=true go test -race -timeout 20m ./...
+
+check: generated types lint
+	go vet ./...
+
+generate:
+	go tool templ generate -log-level error
+
+# What is committed is what the sources generate.
+generated: generate
+	@git diff --exit-code -- '*_templ.go' || { echo "generated files differ from their sources: run make generate, and commit"; exit 1; }
+	@test -z "$$(git status --porcelain -- '*_templ.go' | grep '^??')" || { echo "generated files are not committed"; exit 1; }
+
+# The browser's sources carry their types in comments.
+types: e2e/node_modules/.package-lock.json
+	cd e2e && node_modules/.bin/tsc -p ../assets
+
+e2e/node_modules/.package-lock.json: e2e/package-lock.json
+	@command -v npm >/dev/null || $(MAKE) --no-print-directory install-npm
+	cd e2e && npm ci --no-audit --no-fund --loglevel error
+	@touch $@
+
+lint: $(GOLANGCI)
+	$(GOLANGCI) run ./...
+
+$(GOLANGCI):
+	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv $(TOOLS)/golangci-lint $@
+
+# Debian's packages, where root can install them; elsewhere a line that says what to do.
+chromium:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || $(MAKE) --no-print-directory install-chromium
+	@command -v gcc >/dev/null || $(MAKE) --no-print-directory install-gcc
+
+install-%:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $* >/dev/null; \
+	else echo "the tests need $*: install it (on Debian: apt-get install $*), then run make test again"; exit 1; fi
+
+FUZZTIME ?= 20s
+fuzz:
+	go test ./server/cookie -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME)
+	go test ./server/cookie -run '^$$' -fuzz FuzzDeserialize -fuzztime $(FUZZTIME)
+	go test ./server/config -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME)
+	go test ./server/vendors -run '^$$' -fuzz FuzzTag -fuzztime $(FUZZTIME)
+
+bench:
+	go test -run '^$$' -bench . -benchtime 1s ./server/...
+	go run ./e2e/bench
+
+# The README's pictures, from a browser run.
+pictures: chromium
+	go test ./e2e -run '^TestReadmePictures$$' -count 1 -pictures $(CURDIR)/e2e/pictures
