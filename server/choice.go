@@ -102,7 +102,8 @@ func (s *Server) record(r *http.Request, st *site, v consent.Visit) (ledger.Reco
 		return ledger.Record{}, fail(http.StatusBadRequest, "id is missing or no UUID: send a new random one with each choice")
 	}
 	notice := r.PostForm.Get("notice")
-	if !st.notices[notice] {
+	language, shown := st.notices[notice]
+	if !shown {
 		return ledger.Record{}, fail(http.StatusBadRequest, "notice is not one that site %s ever showed: reload the page", st.Name)
 	}
 	surface := r.PostForm.Get("surface")
@@ -120,8 +121,8 @@ func (s *Server) record(r *http.Request, st *site, v consent.Visit) (ledger.Reco
 	country, _, _ := strings.Cut(v.Region, "-")
 	record := ledger.Record{
 		ID: id, Key: key, Site: st.Name, Time: now, Regime: st.Regime(v.Region).Name, Country: country,
-		Language: st.language(r.PostForm.Get("lang"), r.Header.Get("Accept-Language")),
-		Policy:   st.Policy.Version, List: st.List(), Notice: notice, Surface: surface, GPC: v.GPC, Expiry: now.Add(st.Memory),
+		Language: language, Policy: st.Policy.Version, List: st.List(), Notice: notice, Surface: surface, GPC: v.GPC,
+		Expiry: now.Add(st.Memory),
 	}
 	if v.Choice != nil {
 		record.Previous = v.Choice.Receipt

@@ -25,9 +25,9 @@ func fail(status int, format string, args ...any) error {
 }
 
 func unreadable(err error) error {
-	var tooLarge *http.MaxBytesError
+	var tooLarge *echo.HTTPError // of the BodyLimit middleware, for a body that did not say how large it is
 	if errors.As(err, &tooLarge) {
-		return fail(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", tooLarge.Limit)
+		return tooLarge
 	}
 	return fail(http.StatusBadRequest, "the form cannot be read: %v", err)
 }

@@ -50,8 +50,12 @@ func (s *Server) script(c echo.Context) error {
 		h["Cache-Control"] = fresh
 	case !q.named:
 		h["Cache-Control"] = checkAgain
-	case strings.TrimSuffix(q.state, "!") == choice.State():
+	case strings.TrimSuffix(q.state, "!") == choice.State() && (st.sameView(r) || crossSite(r)):
 		h["Cache-Control"] = fresh // the address names the state, so that the copy cannot be of another
+	case strings.TrimSuffix(q.state, "!") == choice.State():
+		// A page of the same site that does not see this host's cookies: a later choice, made on a sister host, comes
+		// with the request and not in the address.
+		h["Cache-Control"] = checkAgain
 	default:
 		// The page sees a mirror of a choice that is none: it is set right, and this answer is kept by nobody.
 		h["Cache-Control"] = neverKept

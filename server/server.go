@@ -47,7 +47,8 @@ type Server struct {
 	ledger   ledger.Ledger
 	metrics  *metrics
 	current  atomic.Pointer[snapshot]
-	reload   sync.Mutex
+	reload   sync.Mutex // held while the snapshot is replaced
+	stopped  bool       // the last snapshot is closed; guarded by reload
 	cleanups []cleanup // last in, first out
 	stop     sync.Once
 	stopErr  error
@@ -87,7 +88,13 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.current.Store(snap)
-	s.onStop("gates", func(context.Context) error { s.current.Load().close(); return nil })
+	s.onStop("gates", func(context.Context) error {
+		s.reload.Lock()
+		defer s.reload.Unlock()
+		s.stopped = true
+		s.current.Load().close()
+		return nil
+	})
 	var lc net.ListenConfig
 	if s.listener, err = lc.Listen(ctx, "tcp", opts.Listen); err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w; end what uses it, or name another with --listen", opts.Listen, err)
@@ -117,7 +124,9 @@ const stopTime = 10 * time.Second
 
 // Run serves until ctx ends, then stops. Meanwhile it reloads when the configuration's files change.
 func (s *Server) Run(ctx context.Context) error {
-	watching, err := s.watch(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	watched, err := s.watch(ctx)
 	if err != nil {
 		s.log.Warn("the configuration is not watched: reload it by SIGHUP", "error", err)
 	}
@@ -125,12 +134,16 @@ func (s *Server) Run(ctx context.Context) error {
 	go func() { failed <- s.http.Serve(s.listener) }()
 	select {
 	case err = <-failed:
+		if errors.Is(err, http.ErrServerClosed) {
+			err = nil // Stop was called
+		}
 	case <-ctx.Done():
 		err = nil
 	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
-	defer cancel()
-	watching()
+	cancel()
+	watched()
+	end, late := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+	defer late()
 	return errors.Join(err, s.Stop(end))
 }
 
@@ -153,6 +166,9 @@ func (s *Server) Stop(ctx context.Context) error {
 func (s *Server) Reload(ctx context.Context) error {
 	s.reload.Lock()
 	defer s.reload.Unlock()
+	if s.stopped {
+		return errors.New("the server has stopped")
+	}
 	snap, err := s.load(ctx)
 	if err != nil {
 		s.log.Error("the new configuration is not used; the old one goes on", "error", err)

@@ -183,7 +183,7 @@ func TestChoice(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the visitor was answered and there is no record: %v", err)
 	}
-	if record.Notice != w.notice || record.Regime != "other" || record.Surface != "api" || record.Action != "custom" || record.Policy != "2026-11-01" {
+	if record.Notice != w.notice || record.Language != "en" || record.Regime != "other" || record.Surface != "api" || record.Action != "custom" || record.Policy != "2026-11-01" {
 		t.Errorf("the record is %+v", record)
 	}
 	if _, body := w.get("/stile/shop.js"); !strings.Contains(body, "G-AB12CD34EF") || strings.Contains(body, "pixel.example") || strings.Contains(body, "Reject all") {
@@ -226,6 +226,25 @@ func TestC1Cookies(t *testing.T) {
 		if strings.Contains(signed.Value, mirror.Value) {
 			t.Error("the mirror is in the signed value")
 		}
+	}
+}
+
+// A body that does not say how large it is is bounded as well.
+func TestChunkedBody(t *testing.T) {
+	w := newWorld(t)
+	body := io.MultiReader(strings.NewReader("category="), strings.NewReader(strings.Repeat("a", 17<<10)))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.base+"/stile/shop/choice", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := w.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("status %d", resp.StatusCode)
 	}
 }
 
@@ -580,6 +599,19 @@ func TestNewFails(t *testing.T) {
 				t.Errorf("it says: %v", err)
 			}
 		})
+	}
+}
+
+func TestStopsOnce(t *testing.T) {
+	w := newWorld(t)
+	if err := w.s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.s.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := w.s.Reload(t.Context()); err == nil {
+		t.Error("a server that has stopped reloads")
 	}
 }
 

@@ -29,7 +29,7 @@ type site struct {
 	*consent.Site
 	gate     *gate.Gate
 	visits   *visits
-	notices  map[string]bool // hashes of all words that the site ever showed
+	notices  map[string]string // all words that the site ever showed: hash to language
 	matcher  language.Matcher
 	cookie   string // name of the choice cookie
 	lifetime int    // of the choice cookie, in seconds

@@ -135,6 +135,10 @@ func (st *site) sameView(r *http.Request) bool {
 	return page == own || st.shares(page) && st.shares(own)
 }
 
+// crossSite tells whether a request comes from another site's page. No cookie of this host comes with it then, since they
+// are SameSite=Lax: all that is known of the visitor is in the address.
+func crossSite(r *http.Request) bool { return r.Header.Get("Sec-Fetch-Site") == "cross-site" }
+
 // shares tells whether a host gets the cookies of the site's cookie domain.
 func (st *site) shares(host string) bool {
 	domain := st.CookieDomain

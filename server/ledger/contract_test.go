@@ -164,7 +164,7 @@ func testPublish(t *testing.T, open opener) {
 		}
 	}
 	notices, err := l.Notices(ctx, "shop")
-	if diff := cmp.Diff(map[string]bool{"h1": true, "h2": true}, notices); diff != "" || err != nil {
+	if diff := cmp.Diff(map[string]string{"h1": "en", "h2": "en"}, notices); diff != "" || err != nil {
 		t.Errorf("notices: %v\n%s", err, diff)
 	}
 	lists, err := l.Lists(ctx, "shop")

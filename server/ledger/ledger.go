@@ -62,8 +62,8 @@ type Ledger interface {
 	// it is.
 	Publish(ctx context.Context, site string, notices []Notice, list string, entries []string) error
 
-	// Notices returns the hashes of all notices that a site ever published.
-	Notices(ctx context.Context, site string) (map[string]bool, error)
+	// Notices returns all notices that a site ever published: hash to language.
+	Notices(ctx context.Context, site string) (map[string]string, error)
 
 	// Lists returns all vendor lists that a site ever published: id to entries.
 	Lists(ctx context.Context, site string) (map[string][]string, error)

@@ -60,21 +60,21 @@ func (s *SQLite) Notice(ctx context.Context, site, hash string) (Notice, error) 
 	return n, nil
 }
 
-const noticesSQL = `SELECT hash FROM notices WHERE site = ?`
+const noticesSQL = `SELECT hash, language FROM notices WHERE site = ?`
 
-// Notices returns the hashes of all notices that a site ever published.
-func (s *SQLite) Notices(ctx context.Context, site string) (map[string]bool, error) {
-	hashes := make(map[string]bool)
+// Notices returns all notices that a site ever published: hash to language.
+func (s *SQLite) Notices(ctx context.Context, site string) (map[string]string, error) {
+	languages := make(map[string]string)
 	err := s.each(ctx, func(rows *sql.Rows) error {
-		var hash string
-		err := rows.Scan(&hash)
-		hashes[hash] = true
+		var hash, language string
+		err := rows.Scan(&hash, &language)
+		languages[hash] = language
 		return err
 	}, noticesSQL, site)
 	if err != nil {
 		return nil, fmt.Errorf("reading the notices of %s: %w", site, err)
 	}
-	return hashes, nil
+	return languages, nil
 }
 
 const listsSQL = `SELECT id, entries FROM lists WHERE site = ?`
