@@ -386,7 +386,8 @@ func TestD6Caching(t *testing.T) {
 		{"another host", "/stile/shop.js", "https://www.shop.example/", "", "private, no-cache"},
 		{"another site", "/stile/shop.js", own, "cross-site", "private, no-cache"},
 		{"nobody knows who", "/stile/shop.js", "", "", "private, no-cache"},
-		{"the state is in the address", "/stile/shop.js?s=", "", "", "private, max-age=3600"},
+		{"the state is in the address", "/stile/shop.js?s=", "", "same-origin", "private, max-age=3600"},
+		{"the state is in the address, and a sister host may change it", "/stile/shop.js?s=", "https://www.shop.example/", "", "private, no-cache"},
 		{"a state that is not", "/stile/shop.js?s=AAAAAAAA", "", "", "private, no-store"},
 		{"what is the same for all", "/stile/shop/dialog.js?lang=en&regime=other", "", "", "public, max-age=3600"},
 	} {
