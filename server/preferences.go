@@ -58,7 +58,7 @@ func (st *site) back(r *http.Request) string {
 	referer := r.Referer()
 	if scheme, rest, found := strings.Cut(referer, "://"); found {
 		host, _, _ := strings.Cut(rest, "/")
-		if st.embeddable(scheme + "://" + host) {
+		if host != r.Host && st.embeddable(scheme+"://"+host) { // not this page itself, after saving
 			return referer
 		}
 	}

@@ -17,12 +17,6 @@ func (s *Server) routes() *echo.Echo {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.respond
 	e.IPExtractor = echo.ExtractIPDirect() // else anybody's X-Forwarded-For is believed
-	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{
-		LogErrorFunc: func(_ echo.Context, err error, stack []byte) error {
-			s.log.Error("panic", "error", err, "stack", string(stack))
-			return err
-		},
-	}))
 	limited := middleware.BodyLimit(bodyLimit)
 
 	get := []string{http.MethodGet, http.MethodHead}

@@ -26,7 +26,6 @@ var (
 	noSniff     = []string{"nosniff"}
 	brotliCoded = []string{"br"}
 	gzipCoded   = []string{"gzip"}
-	timing      = []string{"*"}
 )
 
 // script answers GET /stile/{site}.js: the runtime, the released tags in order, and the banner if the visitor must be
@@ -43,25 +42,21 @@ func (s *Server) script(c echo.Context) error {
 		return err
 	}
 	h["Vary"] = varies
-	h["Timing-Allow-Origin"] = timing
 	st.allowOrigin(r, h)
 	switch {
-	case !q.named && st.sameView(r):
-		h["Cache-Control"] = fresh
-	case !q.named:
-		h["Cache-Control"] = checkAgain
-	case strings.TrimSuffix(q.state, "!") == choice.State() && (st.sameView(r) || crossSite(r)):
-		h["Cache-Control"] = fresh // the address names the state, so that the copy cannot be of another
-	case strings.TrimSuffix(q.state, "!") == choice.State():
-		// A page of the same site that does not see this host's cookies: a later choice, made on a sister host, comes
-		// with the request and not in the address.
-		h["Cache-Control"] = checkAgain
-	default:
+	case q.named && strings.TrimSuffix(q.state, "!") != choice.State():
 		// The page sees a mirror of a choice that is none: it is set right, and this answer is kept by nobody.
 		h["Cache-Control"] = neverKept
 		if st.sameView(r) {
 			s.setMirror(c, st, choice)
 		}
+	case st.sameView(r), q.named && crossSite(r):
+		// The script compares the state that it was made for with the mirror, and a further address names that state, so
+		// that the copy is never run for another.
+		h["Cache-Control"] = fresh
+	default:
+		// A later choice may come with the request, in a cookie that the page does not see.
+		h["Cache-Control"] = checkAgain
 	}
 	s.metrics.answers[o.asked].Inc()
 	return write(c, javaScript, o.answer, o.etag)
@@ -72,8 +67,8 @@ func (s *Server) script(c echo.Context) error {
 func (s *Server) outcome(r *http.Request, snap *snapshot, st *site, q query) (outcome, *consent.Choice, error) {
 	lang := r.Header.Get("Accept-Language")
 	value, sure := oneCookie(r, st.cookie)
-	plain := sure && q == query{} && r.Header["X-Stile-Choice"] == nil
-	key := visitKey{choice: value, region: s.region(r), lang: lang, gpc: hasGPC(r)}
+	plain := sure && !q.named && q.choice == "" && r.Header["X-Stile-Choice"] == nil
+	key := visitKey{choice: value, region: s.region(r), lang: lang, page: q.lang, gpc: hasGPC(r)}
 	if plain {
 		if o, found := st.visits.get(key, s.now()); found {
 			return o, nil, nil
@@ -81,6 +76,7 @@ func (s *Server) outcome(r *http.Request, snap *snapshot, st *site, q query) (ou
 	}
 	v := s.visit(r, st, snap.codec, q)
 	d := consent.Decide(st.Site, v)
+	turn := st.gate.Turn()
 	a, err := st.gate.Answer(&d, st.language(q.lang, lang))
 	if err != nil {
 		return outcome{}, nil, err
@@ -90,7 +86,7 @@ func (s *Server) outcome(r *http.Request, snap *snapshot, st *site, q query) (ou
 		o.until = d.Choice.Time.Add(st.Memory)
 	}
 	if plain && (value == "") == (d.Choice == nil) { // a cookie that is no choice is not kept: anybody can make those up
-		st.visits.put(key, o)
+		st.visits.put(key, o, turn)
 	}
 	return o, d.Choice, nil
 }

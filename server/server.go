@@ -49,7 +49,7 @@ type Server struct {
 	current  atomic.Pointer[snapshot]
 	reload   sync.Mutex // held while the snapshot is replaced
 	stopped  bool       // the last snapshot is closed; guarded by reload
-	cleanups []cleanup // last in, first out
+	cleanups []cleanup  // last in, first out
 	stop     sync.Once
 	stopErr  error
 }
@@ -102,8 +102,9 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 	s.onStop("listener", func(context.Context) error { _ = s.listener.Close(); return nil })
 	s.echo = s.routes()
 	s.http = &http.Server{
-		Handler: s.echo, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		// Header and body share one deadline: a second one is a system call more for each request.
+		Handler: s.echo, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelError),
 	}
 	s.onStop("requests", s.http.Shutdown)
 	return s, nil

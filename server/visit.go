@@ -160,11 +160,12 @@ func hostname(hostport string) string {
 type visits struct {
 	mu         sync.RWMutex
 	young, old map[visitKey]outcome
+	turn       uint64 // of the gate, when these answers were got
 }
 
 type visitKey struct {
-	choice, region, lang string
-	gpc                  bool
+	choice, region, lang, page string // page: its language, where the script's address names it
+	gpc                        bool
 }
 
 type outcome struct {
@@ -176,7 +177,7 @@ type outcome struct {
 
 const (
 	mostVisits  = 8192 // in each of two generations
-	longestText = 512  // of a key: what is longer is not kept, so that all of it stays under 16 MB
+	longestText = 512  // of a key: what is longer is not kept, so that all of it stays under 16 MB (the answers are the gate's)
 )
 
 func newVisits() *visits {
@@ -193,15 +194,23 @@ func (v *visits) get(key visitKey, now time.Time) (outcome, bool) {
 	return o, found && (o.until.IsZero() || now.Before(o.until))
 }
 
-func (v *visits) put(key visitKey, o outcome) {
-	if len(key.choice)+len(key.region)+len(key.lang) > longestText {
+// put keeps an outcome whose answer was got from the gate in this turn or later. Answers that the gate dropped are not to
+// live on here, or they would be as many as there are visits.
+func (v *visits) put(key visitKey, o outcome, turn uint64) {
+	if len(key.choice)+len(key.region)+len(key.lang)+len(key.page) > longestText {
 		return
 	}
 	// The strings are parts of a request's headers, which they would keep alive.
-	key.choice, key.region, key.lang = strings.Clone(key.choice), strings.Clone(key.region), strings.Clone(key.lang)
+	key.choice, key.region = strings.Clone(key.choice), strings.Clone(key.region)
+	key.lang, key.page = strings.Clone(key.lang), strings.Clone(key.page)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if len(v.young) >= mostVisits {
+	switch {
+	case turn < v.turn:
+		return
+	case turn > v.turn:
+		v.young, v.old, v.turn = map[visitKey]outcome{}, map[visitKey]outcome{}, turn
+	case len(v.young) >= mostVisits:
 		v.old, v.young = v.young, make(map[visitKey]outcome, mostVisits)
 	}
 	v.young[key] = o

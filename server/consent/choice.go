@@ -129,9 +129,15 @@ func ListID(entries []string) string { return short(6, append([]string{"list"}, 
 
 func (t *Tag) entry() string { return t.ID + "@" + t.Category }
 
-// listed tells whether a tag was on the list that a choice was made by. A list that is not known had nothing on it.
-func (s *Site) listed(list string, t *Tag) bool {
-	return list == s.List() || slices.Contains(s.Lists[list], t.entry())
+// shown are the entries of the vendor list that a choice was made by. A list that is not known had nothing on it.
+func (s *Site) shown(c *Choice) []string {
+	if c == nil {
+		return nil
+	}
+	if now := s.Entries(); c.List == ListID(now) {
+		return now
+	}
+	return s.Lists[c.List]
 }
 
 func short(n int, parts ...string) string {

@@ -145,9 +145,10 @@ func Decide(s *Site, v Visit) Decision {
 	for i := range s.Categories {
 		d.Categories[i] = d.category(s, &s.Categories[i], expired)
 	}
+	shown := s.shown(d.Choice)
 	d.Tags = make([]Verdict, len(s.Tags))
 	for i := range s.Tags {
-		d.Tags[i] = d.tag(s, &s.Tags[i])
+		d.Tags[i] = d.tag(s, &s.Tags[i], shown)
 	}
 	d.withholdNeedy(s)
 	d.Ask = d.mustAsk(s)
@@ -201,7 +202,8 @@ func (d *Decision) category(s *Site, c *Category, expired bool) Verdict {
 	return withheld(NotChosen, c.Name)
 }
 
-func (d *Decision) tag(s *Site, t *Tag) Verdict {
+// tag decides a tag; shown are the entries of the vendor list that the choice was made by.
+func (d *Decision) tag(s *Site, t *Tag, shown []string) Verdict {
 	i := slices.IndexFunc(s.Categories, func(c Category) bool { return c.Name == t.Category })
 	if i < 0 {
 		return withheld(NotChosen, t.Category) // the configuration refuses it; fail closed all the same
@@ -216,7 +218,7 @@ func (d *Decision) tag(s *Site, t *Tag) Verdict {
 	if v.Because.Kind == Separate {
 		return withheld(Separate, t.Name).in(d.Regime)
 	}
-	if v.Released && v.Because.Kind == Granted && !s.listed(choice.List, t) {
+	if v.Released && v.Because.Kind == Granted && !slices.Contains(shown, t.entry()) {
 		return withheld(Added, t.Name).at(choice.Time)
 	}
 	return v
