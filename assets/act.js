@@ -29,7 +29,7 @@ export default function (k) {
     /** @type {Response} */
     let r
     try {
-      r = await fetch(url, { method: 'POST', body, credentials: 'include', keepalive: true, headers: { accept: 'application/json' } })
+      r = await fetch(url, { method: 'POST', body, credentials: 'include', keepalive: true, signal: AbortSignal.timeout(1e4), headers: { accept: 'application/json' } })
     } catch (e) {
       return again(e)
     }
@@ -40,7 +40,7 @@ export default function (k) {
   }
 
   k.p = async (fields, surface = 'api', path = '/choice') => {
-    const body = new URLSearchParams([...fields, ['id', uuid()], ['notice', k.h || k.s.h || ''], ['surface', surface]])
+    const body = new URLSearchParams([...fields, ['id', uuid()], ['notice', k.h || ''], ['surface', surface]])
     const names = [...k.s.q.split(' '), ...body.getAll('category'), ...body.getAll('service')]
     /** @param {string} name */
     const ok = name => body.get('accept') == 'all' || names.includes(name)

@@ -12,39 +12,63 @@ export default function (k, html, css, saved) {
   }
   k.y?.()
   const host = doc.createElement('stile-banner')
+  // Lets the page's end be scrolled out from under the banner. It is out of flow: nothing of the page moves.
+  const room = doc.createElement('stile-room')
   /** @type {any} */
   let before
+  let open = true
   k.u?.(css)
   k.e = saved
+  k.h = k.s.h
   host.innerHTML = k.t.createHTML(html)
   const status = /** @type {HTMLElement} */ (host.querySelector('[role=status]'))
 
-  const place = () => doc.body.prepend(host)
+  const place = () => {
+    // Where a page puts another body in place of its own, the banner moves along.
+    if (!open || !doc.body) return
+    if (!host.isConnected) doc.body.prepend(host)
+    if (doc.readyState != 'loading') doc.body.append(room)
+    room.style.setProperty('--h', host.offsetHeight + 'px')
+  }
   const close = k.y = () => {
     const held = host.contains(doc.activeElement)
+    open = false
     host.remove()
+    room.remove()
     if (!held) return
     // Focus goes back where it was, and never gets lost on body.
     const next = before && before.isConnected ? before : doc.querySelector('main,h1,a[href],button')
     if (next && next.tabIndex < 0) next.tabIndex = -1
-    if (next) next.focus()
+    if (next) next.focus({ preventScroll: next != before })
   }
   host.addEventListener('focusin', event => {
-    if (!host.contains(/** @type {Node} */ (event.relatedTarget))) before = event.relatedTarget
+    const from = /** @type {any} */ (event.relatedTarget)
+    if (from && !from.closest('stile-banner,stile-dialog')) before = from
   })
-  // A focused element of the page is never left under the banner (WCAG 2.4.11).
+  // A focused element of the page is never left under the banner (WCAG 2.4.11): what holds it scrolls, or else the banner
+  // goes to the other side. Of what is too large to be seen whole, a part is enough; a dialog is above the banner.
   doc.addEventListener('focusin', event => {
     const el = /** @type {Element} */ (event.target)
-    if (!host.isConnected || host.contains(el)) return
-    const a = el.getBoundingClientRect(), b = host.getBoundingClientRect()
-    if (a.bottom > b.top && a.top < b.bottom && a.right > b.left && a.left < b.right) {
-      scrollBy(0, b.top > 9 ? a.bottom - b.top + 8 : a.top - b.bottom - 8)
+    if (!host.isConnected || host.contains(el) || el.closest('dialog')) return
+    const dodge = () => {
+      for (let up = el.parentElement; ; up = up.parentElement) {
+        const a = el.getBoundingClientRect(), b = host.getBoundingClientRect(), low = b.top + b.bottom > innerHeight
+        const seen = low ? b.top - Math.max(a.top, 0) : Math.min(a.bottom, innerHeight) - b.bottom
+        if (a.bottom <= b.top || a.top >= b.bottom || a.right <= b.left || a.left >= b.right ||
+          seen > 24 && a.height + b.height > innerHeight) return false
+        if (!up) return true
+        up.scrollBy({ top: low ? Math.min(a.bottom - b.top, a.top) + 8 : a.top - b.bottom - 8, behavior: 'instant' })
+      }
+    }
+    if (dodge()) {
+      host.classList.toggle('f')
+      dodge()
     }
   })
   host.addEventListener('click', event => {
-    const button = /** @type {HTMLElement} */ (event.target).closest('[value],a[href]')
+    const button = /** @type {HTMLElement} */ (event.target).closest('button')
     const value = button && button.getAttribute('value')
-    if (!button) return
+    if (!button || !host.isConnected) return // a second click is of the same act
     if (!value) {
       event.preventDefault()
       return window.stile.show()
@@ -53,18 +77,13 @@ export default function (k, html, css, saved) {
     close()
     setTimeout(() => k.p?.([['accept', value]], 'banner').catch(why => {
       console.error(why)
+      open = true
       place()
       status.hidden = false
     }))
   })
-  if (doc.body) place()
-  else {
-    const wait = new MutationObserver(() => {
-      if (doc.body) {
-        wait.disconnect()
-        place()
-      }
-    })
-    wait.observe(doc.documentElement, { childList: true })
-  }
+  place()
+  new MutationObserver(place).observe(doc.documentElement, { childList: true })
+  new ResizeObserver(place).observe(host)
+  doc.addEventListener('DOMContentLoaded', place)
 }

@@ -19,8 +19,10 @@ export default function (state, tags, act, ui) {
   const name = 'stile_' + state.n
   /** @type {Record<string, import('./types').Run>} */
   const runs = {}
-  /** @type {((choice: import('./stile').Choice) => void)[]} */
-  const listeners = []
+  /** @type {string[]} what markup was let in for: categories and services */
+  const freed = []
+  /** @type {Record<string, Promise<any>>} the scripts of a category, one after the other */
+  const lines = {}
   /** @type {(choice: import('./stile').Choice) => void} */
   let settle
   let reload = false
@@ -31,16 +33,17 @@ export default function (state, tags, act, ui) {
   const trusted = win.trustedTypes ? win.trustedTypes.createPolicy('stile', rules) : rules
 
   /** @param {string} name */
-  const cookie = name => (doc.cookie.match('(?:^|; )' + name + '=([^;]*)') || [])[1] || ''
+  const cookie = name => (('; ' + doc.cookie).split('; ' + name + '=')[1] || '').split(';')[0]
   const mirror = () => cookie(name + '_state')
   // What this page sees of the visitor's state: the mirror that was set beside the signed cookie, and the signal.
   const seen = () => mirror() + (nav.globalPrivacyControl ? '!' : '')
-  /** @param {any} script @param {string} key */
-  const asked = (script, key) => new URL(script.src).searchParams.get(key) || ''
+  /** @param {any} script @param {string} key @returns {any} null where the script was asked for without it */
+  const asked = (script, key) => new URL(script.src).searchParams.get(key)
   /** @param {string} id */
   const allows = id => {
     id = id.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, '-')
-    return (k.s.q + ' ' + k.s.c + ' ' + tags.map(t => t.i).join(' ')).split(' ').includes(id)
+    // An empty name, which an empty list holds too, is no permission.
+    return [k.s.q, k.s.c, ...tags.map(t => t.i)].join(' ').split(' ').includes(/** @type {any} */ (id || 0))
   }
 
   /** @type {import('./types').Kernel['l']} */
@@ -49,7 +52,7 @@ export default function (state, tags, act, ui) {
     for (const [key, value] of attrs || []) s.setAttribute(key, value)
     s.nonce = own.nonce
     s.onload = done
-    s.onerror = fail
+    s.onerror = () => fail(Error('stile: ' + url + ' failed'))
     s.src = trusted.createScriptURL(url)
     doc.head.append(s)
   }
@@ -57,11 +60,13 @@ export default function (state, tags, act, ui) {
   /** @type {import('./types').Kernel} */
   const k = {
     s: state, b: base.slice(0, -3), n: name, t: trusted, l: load, c: cookie, a: allows,
-    // Asks for the answer that fits what this page sees; the address names it, so that no old copy can be it.
-    f: lang => new Promise((done, fail) => {
+    // Asks for the answer that fits what this page sees; the address names it, so that no old copy can be it. Where none
+    // comes, nothing is released until the next page view, and no error is thrown into the page.
+    f: lang => new Promise(done => {
       last = seen()
-      const q = Object.entries({ s: last, lang: lang || asked(own, 'lang'), choice: cookie(name) })
-      load(base + '?' + new URLSearchParams(q.filter(pair => pair[1] || pair[0] == 's')), done, fail)
+      /** @param {string} key @param {string} value */
+      const more = (key, value) => value ? '&' + key + '=' + value : ''
+      load(base + '?s=' + last + more('lang', lang || asked(own, 'lang')) + more('choice', cookie(name)), done, done)
     }),
     // Stops every running tag that is not to be kept, and tells whether that takes a reload.
     x: (keep, ok) => {
@@ -72,7 +77,7 @@ export default function (state, tags, act, ui) {
 
   /** @param {string[] | undefined} patterns */
   const match = patterns => /** @param {string} key */ key =>
-    (patterns || []).some(p => p.endsWith('*') ? key.startsWith(p.slice(0, -1)) : key == p)
+    patterns?.some(p => p.endsWith('*') ? key.startsWith(p.slice(0, -1)) : key == p)
 
   /** @param {import('./types').Run} run @param {import('./types').Allows} ok */
   const stop = (run, ok) => {
@@ -88,8 +93,8 @@ export default function (state, tags, act, ui) {
     }
     run.s = 'stopped'
     for (const key of doc.cookie.split('; ').map(pair => pair.split('=')[0]).filter(match(t.c))) {
-      for (let host = '.' + location.hostname, at = 0; at >= 0; at = host.indexOf('.', 1), host = host.slice(at)) {
-        for (const domain of ['', ';domain=' + host]) doc.cookie = key + '=;path=/;max-age=0' + domain
+      for (const domain of ['', ...location.hostname.split('.').map((_, i, parts) => ';domain=' + parts.slice(i).join('.'))]) {
+        doc.cookie = key + '=;path=/;max-age=0' + domain
       }
     }
     try {
@@ -132,25 +137,42 @@ export default function (state, tags, act, ui) {
   }
 
   // Markup that waits for a category, in Stile's own attributes and in those of vanilla-cookieconsent and klaro.
+  /** @returns {void} */
   const scan = () => {
     for (const at of ['stile', 'category', 'name']) {
       for (const el of /** @type {any} */ (doc.querySelectorAll(
         `script[type="text/plain"][data-${at}],:is(iframe,img)[data-src][data-${at}],template[data-${at}]`))) {
-        const { src, type, service } = el.dataset
-        if (!allows(el.dataset[at]) && !allows(service || '')) continue
-        if (el.content) el.replaceWith(doc.importNode(el.content, true))
-        else if (el.text == null) {
+        const { [at]: category, service = category, src, type } = el.dataset
+        const name = [category, service].find(allows)
+        if (!name) continue
+        freed.push(name)
+        if (el.content) {
+          // Its scripts wait in line like others, in the place of the template.
+          const part = doc.importNode(el.content, true)
+          for (const s of part.querySelectorAll('script')) {
+            Object.assign(s.dataset, { [at]: name, type: s.type })
+            s.type = 'text/plain'
+            s.text = trusted.createScript(s.text)
+          }
+          el.replaceWith(part)
+          return scan()
+        }
+        if (el.text == null) {
           el.src = src
-          el.removeAttribute('data-src')
+          delete el.dataset.src
         } else {
           const s = doc.createElement('script')
-          for (const a of el.attributes) if (!/^(type|src|data-(type|src|stile))$/.test(a.name)) s.setAttribute(a.name, a.value)
+          for (const a of el.attributes) if (!/^(data-)?(type|src)$/.test(a.name)) s.setAttribute(a.name, a.value)
           s.type = type || ''
           s.nonce = el.nonce || own.nonce
-          s.async = el.hasAttribute('async')
           if (src || el.src) s.src = trusted.createScriptURL(src || el.src)
           else s.text = trusted.createScript(el.text)
-          el.replaceWith(s)
+          el.type = 'x' // taken
+          lines[name] = Promise.resolve(lines[name]).then(() => new Promise(next => {
+            s.onload = s.onerror = next
+            el.replaceWith(s)
+            if (!s.src || el.hasAttribute('async') || !s.isConnected) next(0)
+          }))
         }
       }
     }
@@ -159,22 +181,24 @@ export default function (state, tags, act, ui) {
   // Takes an answer: stops what it no longer releases, runs what it newly does.
   /** @param {import('./types').State} s @param {import('./types').Tag[]} list */
   const apply = (s, list) => {
-    const first = api.choice && !api.choice.made
+    const first = api.choice?.made == false
     const words = /** @param {string} x */ x => Object.freeze(x.split(' ').filter(same))
     k.s = s
     tags = list
-    if (k.x(t => list.some(u => u.i == t.i), allows)) return location.reload()
+    if (k.x(t => list.some(u => u.i == t.i), allows) || !freed.every(allows)) return location.reload()
     const choice = api.choice = Object.freeze({ made: !!s.s, granted: words(s.c), denied: words(s.d), gpc: !!s.g })
     for (const t of list) {
       const run = runs[t.i]
       if (!run || run.s == 'failed' || run.s == 'stopped' && !t.g) start(t)
       else if (t.g && /g|p/.test(run.s)) {
-        t.g(allows)
+        try {
+          t.g(allows)
+        } catch (e) { console.error(e) }
         if (run.s == 'stopped') run.s = 'running'
       }
     }
     if (!s.a) k.y?.()
-    for (const fn of listeners) fn(choice)
+    doc.dispatchEvent(new Event('stile'))
     if (s.s) doc.dispatchEvent(new CustomEvent('stile:choice', { detail: { choice, first } }))
     settle(choice)
     scan()
@@ -184,12 +208,12 @@ export default function (state, tags, act, ui) {
   // answer that was asked for by naming the state that is seen: then the server has the last word.
   /** @type {import('./types').Take} */
   const take = (state, list, act, ui) => {
-    if (act && !k.p) act(k)
     if (state) {
-      const gpc = nav.globalPrivacyControl
-      if (asked(doc.currentScript, 's') != seen() && (mirror() != state.s || gpc != null && gpc != state.g)) return k.f()
-      apply(state, list || [])
+      if (asked(doc.currentScript, 's') != seen() && (mirror() != state.s || nav.globalPrivacyControl == !state.g)) return k.f()
+      apply(state, /** @type {any} */ (list))
     }
+    // Only with words that are shown (k.h): a record says which.
+    act?.(k)
     ui?.(k)
   }
 
@@ -197,7 +221,7 @@ export default function (state, tags, act, ui) {
   /** @param {'d' | 'p'} what @param {any[]} args */
   const later = async (what, ...args) => {
     if (!k[what]) {
-      await new Promise((done, fail) => load(k.b + '/dialog.js?' + new URLSearchParams({ lang: k.s.l || doc.documentElement.lang, regime: k.s.r }), done, fail))
+      await new Promise((done, fail) => load(k.b + '/dialog.js?lang=' + (k.s.l || doc.documentElement.lang) + '&regime=' + k.s.r, done, fail))
     }
     return /** @type {any} */ (k)[what](...args)
   }
@@ -214,7 +238,8 @@ export default function (state, tags, act, ui) {
     withdraw: () => later('p', [], 'api', '/withdraw'),
     /** @param {'choice'} type @param {(choice: import('./stile').Choice) => void} fn */
     on: (type, fn) => {
-      listeners.push(fn)
+      // A listener that throws stops nobody else.
+      doc.addEventListener('stile', () => fn(api.choice))
       if (api.choice) fn(api.choice)
     },
     _: take,
@@ -226,7 +251,8 @@ export default function (state, tags, act, ui) {
   const look = () => { if (last != seen()) k.f() }
   win.addEventListener('pageshow', look)
   doc.addEventListener('visibilitychange', look)
-  new MutationObserver(() => api.choice && scan()).observe(doc, { childList: true, subtree: true })
+  // In a task of its own: Chromium loads no frame whose src is set while the parser inserts it.
+  new MutationObserver(() => setTimeout(() => api.choice && scan())).observe(doc, { childList: true, subtree: true })
   doc.addEventListener('click', event => {
     if (/** @type {Element} */ (event.target).closest('[data-stile-open],[data-cc="show-preferencesModal"]')) {
       event.preventDefault()

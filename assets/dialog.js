@@ -7,7 +7,7 @@ export default function (k, html, css, saved, notice) {
   k.u?.(css)
   k.e = saved
   k.d = failed => {
-    if (doc.querySelector('stile-dialog')) return
+    if (doc.querySelector('stile-dialog [open][aria-labelledby]')) return
     const host = doc.createElement('stile-dialog')
     host.innerHTML = k.t.createHTML(html)
     const dialog = /** @type {HTMLDialogElement} */ (host.firstElementChild)
@@ -27,7 +27,9 @@ export default function (k, html, css, saved, notice) {
     })
     form.addEventListener('submit', event => {
       event.preventDefault()
+      if (!dialog.open) return // a second click is of the same act
       const button = /** @type {HTMLButtonElement} */ (event.submitter)
+      if (button && button.hidden) return // Enter on a toggle
       /** @type {[string, string][]} */
       const fields = button && button.name == 'accept' ? [['accept', button.value]] :
         /** @type {any} */ ([...new FormData(form)].filter(([key]) => key == 'category' || key == 'service'))

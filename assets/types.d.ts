@@ -59,7 +59,7 @@ export interface Kernel {
   p?: (fields: [string, string][], surface?: string, path?: string) => Promise<Choice> // posts a choice
   d?: (failed?: boolean) => void // opens the dialog
   y?: () => void // takes the banner away
-  h?: string // notice of the dialog
+  h?: string // notice: the hash of the words that were shown last
   e?: string // the words "your choice was saved"
   z?: 1 // the page's own language was asked for already
 }

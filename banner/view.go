@@ -1,7 +1,6 @@
 package banner
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 )
@@ -85,11 +84,4 @@ func (v View) contactURL() string {
 		return v.Contact
 	}
 	return "mailto:" + v.Contact
-}
-
-func (s Service) describe(w *Words) string {
-	if s.Company == "" || s.Company == s.Name {
-		return ""
-	}
-	return fmt.Sprintf("%s: %s", w.Company, s.Company)
 }

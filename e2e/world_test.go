@@ -68,6 +68,8 @@ type world struct {
 	loads    []string // URLs that the browser's pages asked for, from wherever
 	vendors  []string // hosts
 	log      strings.Builder
+	region   string // what the proxy says in X-Region
+	lose     int    // how many further answers to POST never reach the browser, although the server did what was asked
 }
 
 func newWorld(t *testing.T, s settings) *world {
@@ -203,6 +205,7 @@ func (w *world) consent() http.Handler {
 			defer w.mu.Unlock()
 			r.SetURL(w.target)
 			r.Out.Host = r.In.Host
+			r.Out.Header.Set("X-Region", w.region)
 			if r.In.TLS != nil {
 				r.Out.Header.Set("X-Forwarded-Proto", "https")
 			}
@@ -211,6 +214,10 @@ func (w *world) consent() http.Handler {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.requests = append(w.requests, fmt.Sprintf("%s %s %d", r.Request.Method, r.Request.URL.RequestURI(), r.StatusCode))
+			if r.Request.Method == http.MethodPost && w.lose > 0 {
+				w.lose--
+				panic(http.ErrAbortHandler) // hangs up
+			}
 			return nil
 		},
 		ErrorLog: log.New(&discard{}, "", 0),

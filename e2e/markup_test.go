@@ -1,0 +1,304 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// markup is a page with one of each kind of markup that waits for a category. {c} stands for the category, {id} for a name.
+// What has a src asks for /test/{js,frame,gif}/{id}; scripts push {id} to window.ran.
+var markup = map[string]string{
+	"inline":   `<script type="text/plain" data-stile="{c}">(window.ran=window.ran||[]).push("{id}")</script>`,
+	"src":      `<script type="text/plain" data-stile="{c}" data-src="/test/js/{id}"></script>`,
+	"own-src":  `<script type="text/plain" data-stile="{c}" src="/test/js/{id}"></script>`,
+	"async":    `<script type="text/plain" data-stile="{c}" data-src="/test/js/{id}" async></script>`,
+	"defer":    `<script type="text/plain" data-stile="{c}" data-src="/test/js/{id}" defer></script>`,
+	"module":   `<script type="text/plain" data-type="module" data-stile="{c}">import.meta.url;(window.ran=window.ran||[]).push("{id}")</script>`,
+	"iframe":   `<iframe data-stile="{c}" data-src="/test/frame/{id}" title="{id}"></iframe>`,
+	"img":      `<img data-stile="{c}" data-src="/test/gif/{id}" alt="">`,
+	"template": `<template data-stile="{c}"><script async src="/test/js/{id}"></script><script>(window.ran=window.ran||[]).push("{id}-inline")</script></template>`,
+	// vanilla-cookieconsent
+	"cc":         `<script type="text/plain" data-category="{c}">(window.ran=window.ran||[]).push("{id}")</script>`,
+	"cc-src":     `<script type="text/plain" data-category="{c}" data-src="/test/js/{id}" data-service="Some Service"></script>`,
+	"cc-service": `<script type="text/plain" data-category="nothing-like-it" data-service="{service}">(window.ran=window.ran||[]).push("{id}")</script>`,
+	// klaro
+	"klaro":        `<script type="text/plain" data-type="application/javascript" data-name="{c}">(window.ran=window.ran||[]).push("{id}")</script>`,
+	"klaro-src":    `<script type="text/plain" data-type="text/javascript" data-name="{service}" data-src="/test/js/{id}"></script>`,
+	"klaro-img":    `<img data-name="{service}" data-src="/test/gif/{id}" alt="">`,
+	"klaro-iframe": `<iframe data-name="{c}" data-src="/test/frame/{id}" title="{id}"></iframe>`,
+}
+
+// services are a tag of each category.
+var services = map[string]string{"functional": "Chat", "analytics": "House counter", "marketing": "Pixel A"}
+
+// markupPage has every kind of markup in every category; ids are {kind}.{category}.
+func markupPage(kinds []string) (body string) {
+	for _, kind := range kinds {
+		for category, service := range services {
+			body += strings.NewReplacer("{c}", category, "{id}", kind+"."+category, "{service}", service).Replace(markup[kind]) + "\n"
+		}
+	}
+	return body
+}
+
+func markupKinds() (kinds []string) {
+	for kind := range markup {
+		kinds = append(kinds, kind)
+	}
+	slices.Sort(kinds)
+	return kinds
+}
+
+// ran is what the page's own list says that ran, sorted, and what ran twice.
+func (b *tab) ran() []string {
+	b.t.Helper()
+	list := eval[[]string](b, `window.ran || []`)
+	slices.Sort(list)
+	return list
+}
+
+// A1, H: markup of every kind is inert until its category is granted, then runs once; of the other categories nothing does.
+func TestA1Markup(t *testing.T) {
+	served := newServed()
+	w := newWorld(t, settings{config: sharedCookie, pages: served.with(map[string]testPage{"page": {body: markupPage(markupKinds())}})})
+	for category := range services {
+		t.Run(category, func(t *testing.T) {
+			served.reset()
+			b := w.openIn(t).visit(shopURL + "/test/page")
+			if got := served.list(); len(got) > 0 {
+				t.Errorf("before a choice the page asked for %q", got)
+			}
+			if got := b.ran(); len(got) > 0 {
+				t.Errorf("before a choice ran %q", got)
+			}
+			eval[bool](b, `stile.accept(["`+category+`"]).then(() => true)`)
+			var want, asked []string
+			for _, kind := range markupKinds() {
+				id := kind + "." + category
+				if strings.Contains(markup[kind], "/test/") {
+					asked = append(asked, id)
+				}
+				for sign, name := range map[string]string{"/test/js/": id, `push("{id}")`: id, `push("{id}-inline")`: id + "-inline"} {
+					if strings.Contains(markup[kind], sign) {
+						want = append(want, name)
+					}
+				}
+			}
+			slices.Sort(want)
+			w.until("the markup", func() bool { return len(served.list()) >= len(asked) && len(b.ran()) >= len(want) })
+			b.settle()
+			if got := served.list(); !cmp.Equal(got, asked) {
+				t.Errorf("asked for, other than expected:\n%s", cmp.Diff(asked, got))
+			}
+			if got := b.ran(); !cmp.Equal(got, want) {
+				t.Errorf("ran, other than expected:\n%s", cmp.Diff(want, got))
+			}
+
+			// The same choice again, and a change somewhere in the page: once only.
+			eval[bool](b, `stile.accept(["`+category+`"]).then(() => (document.body.append('x'), true))`)
+			b.settle()
+			if got := served.list(); len(got) != len(asked) {
+				t.Errorf("after the same choice again: %q", got)
+			}
+			if got := b.ran(); len(got) != len(want) {
+				t.Errorf("after the same choice again ran %q", got)
+			}
+
+			// The next page: at once, without a click.
+			served.reset()
+			b.visit(shopURL + "/test/page")
+			w.until("the markup", func() bool { return len(served.list()) >= len(asked) && len(b.ran()) >= len(want) })
+			b.settle()
+			if got := served.list(); !cmp.Equal(got, asked) {
+				t.Errorf("on the next page:\n%s", cmp.Diff(asked, got))
+			}
+			if got := b.ran(); len(got) != len(want) {
+				t.Errorf("on the next page ran %q", got)
+			}
+		})
+	}
+}
+
+// A2: after a refusal nothing of the markup wakes up, and a name that is empty or unknown is no permission.
+func TestA2Markup(t *testing.T) {
+	served := newServed()
+	body := markupPage(markupKinds()) + strings.NewReplacer("{c}", "", "{id}", "empty", "{service}", "").Replace(markup["src"]+markup["iframe"]+markup["cc-src"]+markup["klaro-src"]+markup["template"]) +
+		strings.NewReplacer("{c}", "!analytics", "{id}", "unknown").Replace(markup["src"]+markup["cc-src"])
+	w := newWorld(t, settings{config: sharedCookie, pages: served.with(map[string]testPage{"page": {body: body}})})
+	b := w.open().visit(shopURL + "/test/page")
+	for _, step := range []string{"before a choice", "after a refusal", "on the next page"} {
+		switch step {
+		case "after a refusal":
+			b.decide(reject)
+		case "on the next page":
+			b.visit(shopURL + "/test/page")
+		}
+		if got := served.list(); len(got) > 0 {
+			t.Errorf("%s the page asked for %q", step, got)
+		}
+		if got := b.ran(); len(got) > 0 {
+			t.Errorf("%s ran %q", step, got)
+		}
+		for _, name := range []string{"", " ", "functional", "chat", "-", "!"} {
+			if eval[bool](b, fmt.Sprintf(`stile.allows(%q)`, name)) {
+				t.Errorf("%s %q is allowed", step, name)
+			}
+		}
+	}
+	if !eval[bool](b, `stile.allows('necessary')`) {
+		t.Error("what is necessary is not allowed")
+	}
+}
+
+// The film of the shop's product page comes with its category, and not before (A1).
+func TestA1Film(t *testing.T) {
+	w := newWorld(t, settings{config: sharedCookie})
+	b := w.open().visit(shopURL + "/product/kettle")
+	if got := eval[string](b, `document.querySelector('iframe[data-stile]').src`); got != "" {
+		t.Errorf("before a choice the frame shows %q", got)
+	}
+	eval[bool](b, `stile.accept(['functional']).then(() => true)`)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := w.parties.Wait(ctx, "video", 1); err != nil {
+		t.Error("the film does not come")
+	}
+	// Taken back, it goes (A9, C3): the frame is not left running.
+	b.loads(func() { b.say(`stile.reject()`) }).settle()
+	if got := eval[string](b, `document.querySelector('iframe[data-stile]').src`); got != "" {
+		t.Errorf("after a refusal the frame still shows %q", got)
+	}
+}
+
+// A9, C3: markup that ran is taken back with its category, where no tag of the configuration asks for a reload.
+func TestA9MarkupTakenBack(t *testing.T) {
+	served := newServed()
+	body := strings.NewReplacer("{c}", "marketing", "{id}", "frame").Replace(markup["iframe"]) + `<script>addEventListener('pagehide', () => sessionStorage.went = 1)</script>`
+	noTags := func(text string) string { return sharedCookie(text[:strings.Index(text, "\ntags:")+1]) }
+	w := newWorld(t, settings{config: noTags, pages: served.with(map[string]testPage{"page": {body: body}})})
+	b := w.open().visit(shopURL + "/test/page")
+	eval[bool](b, `stile.accept(['marketing', 'analytics']).then(() => true)`)
+	w.until("the frame", func() bool { return len(served.list()) == 1 })
+	eval[bool](b, `stile.accept(['marketing']).then(() => true)`)
+	if eval[bool](b, `!!sessionStorage.went`) {
+		t.Error("the page was loaded anew although everything that ran is still granted")
+	}
+	b.loads(func() { b.say(`stile.accept(['analytics'])`) }).settle()
+	if got := eval[string](b, `document.querySelector('iframe[data-stile]').src`); got != "" {
+		t.Errorf("after it was taken back the frame still shows %q", got)
+	}
+}
+
+// H: scripts of a category run in the order of the page, as they would without Stile: what follows a script with a src
+// waits for it, unless that is async; one that is missing or never comes does not hold up another category.
+func TestMarkupOrder(t *testing.T) {
+	served := newServed()
+	push := func(id string) string { return `(window.ran=window.ran||[]).push("` + id + `")` }
+	body := `<script type="text/plain" data-stile="analytics" data-src="/test/js/slow-first"></script>
+<script type="text/plain" data-stile="analytics">` + push("second") + `</script>
+<script type="text/plain" data-stile="analytics" data-src="/test/missing"></script>
+<script type="text/plain" data-stile="analytics" data-src="/test/js/fourth"></script>
+<template data-stile="analytics"><p id=kept>A widget</p><script src="/test/js/slow-fifth"></script><script>` + push("sixth") + `</script></template>
+<script type="text/plain" data-stile="functional" data-src="/test/js/hang"></script>
+<script type="text/plain" data-stile="functional">` + push("never") + `</script>`
+	w := newWorld(t, settings{config: sharedCookie, pages: served.with(map[string]testPage{"page": {body: body}})})
+	t.Cleanup(served.release)
+	b := w.open().visit(shopURL + "/test/page")
+	eval[bool](b, `stile.accept(['analytics', 'functional']).then(() => true)`)
+	b.await(`window.ran?.length >= 5`)
+	want := []string{"slow-first", "second", "fourth", "slow-fifth", "sixth"}
+	if got := eval[[]string](b, `window.ran`); !cmp.Equal(got, want) {
+		t.Errorf("they ran as %q, want %q", got, want)
+	}
+	if !b.shows("#kept") {
+		t.Error("what else a template holds is gone")
+	}
+}
+
+// H: markup that is added later is found, before and after the choice.
+func TestMarkupLater(t *testing.T) {
+	served := newServed()
+	w := newWorld(t, settings{config: sharedCookie, pages: served.with(map[string]testPage{"page": {body: `<div id=app></div>`}})})
+	b := w.open().visit(shopURL + "/test/page")
+	add := func(id string) {
+		eval[bool](b, fmt.Sprintf(`(document.querySelector('#app').insertAdjacentHTML('beforeend', '<div>%s</div>'), true)`,
+			strings.NewReplacer("{c}", "analytics", "{id}", id).Replace(markup["iframe"]+markup["src"])))
+		b.frame()
+	}
+	add("early")
+	if got := served.list(); len(got) > 0 {
+		t.Errorf("before the choice the page asked for %q", got)
+	}
+	eval[bool](b, `stile.accept(['analytics']).then(() => true)`)
+	add("late")
+	w.until("the markup", func() bool { return len(served.list()) >= 4 })
+	b.settle()
+	if got, want := served.list(), []string{"early", "early", "late", "late"}; !cmp.Equal(got, want) {
+		t.Errorf("asked for %q, want %q", got, want)
+	}
+}
+
+// A script keeps its other attributes, its place and its nonce.
+func TestMarkupAttributes(t *testing.T) {
+	served := newServed()
+	body := `<div id=place><script type="text/plain" data-stile="analytics" data-src="/test/js/a" id="own" class="k" crossorigin="anonymous" referrerpolicy="no-referrer" data-account="7" nonce="n0nce"></script></div>`
+	w := newWorld(t, settings{config: sharedCookie, pages: served.with(map[string]testPage{"page": {body: body}})})
+	b := w.open().visit(shopURL + "/test/page")
+	eval[bool](b, `stile.accept(['analytics']).then(() => true)`)
+	w.until("the script", func() bool { return len(served.list()) == 1 })
+	got := eval[map[string]string](b, `(() => { const s = document.querySelector('#place > script'); return {id: s.id, class: s.className,
+		cross: s.crossOrigin, referrer: s.referrerPolicy, account: s.dataset.account, nonce: s.nonce} })()`)
+	want := map[string]string{"id": "own", "class": "k", "cross": "anonymous", "referrer": "no-referrer", "account": "7", "nonce": "n0nce"}
+	if !cmp.Equal(got, want) {
+		t.Error(cmp.Diff(want, got))
+	}
+}
+
+// B9: any button or link that says so opens the preferences, and a link does not lead away.
+func TestB9Openers(t *testing.T) {
+	for name, opener := range map[string]string{
+		"stile button":          `<button id=opener data-stile-open><span id=inside>Cookies</span></button>`,
+		"stile link":            `<a id=opener href="/elsewhere" data-stile-open><span id=inside>Cookies</span></a>`,
+		"vanilla-cookieconsent": `<button id=opener type=button data-cc="show-preferencesModal"><span id=inside>Cookies</span></button>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, settings{config: sharedCookie, pages: testPages(map[string]testPage{"page": {body: opener}})})
+			b := w.open().visit(shopURL + "/test/page")
+			b.decide(reject)
+			b.click("#inside")
+			b.visible(dialog)
+			if got := eval[string](b, `location.pathname`); got != "/test/page" {
+				t.Errorf("the page is %s now", got)
+			}
+			b.press("\x1b")
+			if got := eval[string](b, `document.activeElement.id`); got != "opener" {
+				t.Errorf("after Escape the focus is on %q, want the opener", got)
+			}
+		})
+	}
+}
+
+// H: where a page puts another body in place of its own (Turbo and its like), the banner moves along until there is a choice,
+// and does not come back after it.
+func TestBodyReplaced(t *testing.T) {
+	w := newWorld(t, settings{config: sharedCookie})
+	b := w.open().visit(shopURL + "/")
+	replace := func() {
+		b.say(`document.documentElement.replaceChild(document.createElement('body'), document.body)`)
+		b.frame()
+	}
+	replace()
+	if got := eval[string](b, `document.body.firstElementChild?.localName + getComputedStyle(document.body.firstElementChild).position`); got != "stile-bannerfixed" {
+		t.Errorf("the new body begins with %q", got)
+	}
+	b.decide(reject)
+	replace()
+	if eval[bool](b, `!!document.querySelector('stile-banner, stile-room')`) {
+		t.Error("after the choice the banner comes back")
+	}
+}
