@@ -75,6 +75,7 @@ type world struct {
 func newWorld(t *testing.T, s settings) *world {
 	t.Helper()
 	chromium(t)
+	t.Parallel() // a world has ports, a data folder and browsers of its own
 	w := &world{t: t, parties: thirdparty.New(), folder: t.TempDir(), vendors: s.vendors}
 	t.Cleanup(w.parties.Close)
 	pages := shop.Handler(shop.Options{
