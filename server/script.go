@@ -136,7 +136,9 @@ func write(c echo.Context, contentType []string, a *gate.Answer, etag []string) 
 	r, w := c.Request(), c.Response()
 	h := w.Header()
 	h["Etag"] = etag
-	h["Cross-Origin-Resource-Policy"] = anySite
+	if r.Header.Get("Sec-Fetch-Site") != "same-origin" {
+		h["Cross-Origin-Resource-Policy"] = anySite // pages of the same origin do not need it, and every header costs
+	}
 	if strings.Contains(r.Header.Get("If-None-Match"), strings.TrimPrefix(a.ETag, "W/")) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
@@ -144,12 +146,15 @@ func write(c echo.Context, contentType []string, a *gate.Answer, etag []string) 
 	body := a.Identity
 	switch accept := r.Header.Get("Accept-Encoding"); {
 	case takes(accept, "br"):
-		body, h["Content-Encoding"] = a.Brotli(), brotliCoded
+		coded := a.Coded()
+		body, h["Content-Encoding"], h["Content-Length"] = coded.Bytes, brotliCoded, coded.Length
 	case takes(accept, "gzip"):
 		body, h["Content-Encoding"] = a.Gzip, gzipCoded
 	}
 	h["Content-Type"] = contentType
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	if h["Content-Length"] == nil {
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
 	h["X-Content-Type-Options"] = noSniff
 	w.WriteHeader(http.StatusOK)
 	_, err := w.Write(body)

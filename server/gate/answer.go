@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/base64"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,11 +18,20 @@ type Answer struct {
 	ETag     string // weak, since the encodings share it
 	Identity []byte
 	Gzip     []byte
-	brotli   atomic.Pointer[[]byte]
+	brotli   atomic.Pointer[Coded]
+}
+
+// Coded is an answer in one encoding, with its length in decimal, made once.
+type Coded struct {
+	Bytes  []byte
+	Length []string
 }
 
 // Brotli is the answer in its smallest form so far.
-func (a *Answer) Brotli() []byte { return *a.brotli.Load() }
+func (a *Answer) Brotli() []byte { return a.Coded().Bytes }
+
+// Coded is Brotli with its length.
+func (a *Answer) Coded() *Coded { return a.brotli.Load() }
 
 // Best is the answer in its smallest form of all, compressed now if need be: for those who report sizes.
 func (a *Answer) Best() []byte {
@@ -51,8 +61,7 @@ func (a *Answer) compress(level int) {
 	w := brotli.NewWriterOptions(&b, brotli.WriterOptions{Quality: level, LGWin: 16})
 	_, _ = w.Write(a.Identity) // a bytes.Buffer takes everything
 	_ = w.Close()
-	out := b.Bytes()
-	a.brotli.Store(&out)
+	a.brotli.Store(&Coded{b.Bytes(), []string{strconv.Itoa(b.Len())}})
 }
 
 func gzipped(text string) []byte {
