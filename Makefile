@@ -52,9 +52,11 @@ chromium:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || $(MAKE) --no-print-directory install-chromium
 	@command -v gcc >/dev/null || $(MAKE) --no-print-directory install-gcc
 
+PACKAGES_gcc := gcc libc6-dev
+
 install-%:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $* >/dev/null; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(or $(PACKAGES_$*),$*) >/dev/null; \
 	else echo "the tests need $*: install it (on Debian: apt-get install $*), then run make test again"; exit 1; fi
 
 FUZZTIME ?= 20s
