@@ -18,7 +18,8 @@ build:
 	go build -trimpath -o bin/stile ./cmd/stile
 
 test: chromium check
-	CI=true go test -race -parallel 4 -timeout 20m ./...
+	go test -race $$(go list ./... | grep -v /e2e$$)
+	CI=true go test -parallel 2 -timeout 20m ./e2e
 
 check: generated types lint
 	go vet ./...
