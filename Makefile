@@ -9,6 +9,9 @@ TOOLS := $(CURDIR)/.cache/bin
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 
+# Tests sync many small databases and browser profiles: in memory, where there is such a place, that takes no disk's time.
+SCRATCH := $(shell d=$$(mktemp -d -p /dev/shm 2>/dev/null) && rmdir $$d && echo /dev/shm || echo $${TMPDIR:-/tmp})
+
 .PHONY: demo build test check generate generated types lint fuzz bench pictures chromium
 
 demo:
@@ -18,8 +21,8 @@ build:
 	go build -trimpath -o bin/stile ./cmd/stile
 
 test: chromium check
-	go test -race $$(go list ./... | grep -v /e2e$$)
-	CI=true go test -parallel 2 -timeout 20m ./e2e
+	TMPDIR=$(SCRATCH) go test -race $$(go list ./... | grep -v /e2e$$)
+	CI=true TMPDIR=$(SCRATCH) go test -parallel 2 -timeout 20m ./e2e
 
 check: generated types lint
 	go vet ./...
