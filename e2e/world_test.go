@@ -41,7 +41,7 @@ const (
 )
 
 // patience bounds every wait for an event; nothing waits for its end when all is well.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // settings are how a world differs from the usual one.
 type settings struct {

@@ -547,7 +547,7 @@ func TestReload(t *testing.T) {
 func TestWatch(t *testing.T) {
 	w := newWorld(t)
 	w.write(strings.Replace(siteText, "EasyDser", "Somebody Else", 1))
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		if _, body := w.get("/stile/shop.js"); strings.Contains(body, "Somebody Else") {
 			return
