@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 )
@@ -27,11 +28,7 @@ func (st *site) allowOrigin(r *http.Request, h http.Header) bool {
 
 // preflight answers OPTIONS for the paths that a page's script may call.
 func (s *Server) preflight(c echo.Context) error {
-	name := c.Param("site")
-	if len(name) > 3 && name[len(name)-3:] == ".js" {
-		name = name[:len(name)-3]
-	}
-	_, st, err := s.site(name, true)
+	_, st, err := s.site(strings.TrimSuffix(c.Param("site"), ".js"), true)
 	if err != nil {
 		return err
 	}
