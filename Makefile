@@ -69,6 +69,8 @@ fuzz:
 	go test ./server/cookie -run '^$$' -fuzz FuzzDeserialize -fuzztime $(FUZZTIME)
 	go test ./server/config -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME)
 	go test ./server/vendors -run '^$$' -fuzz FuzzTag -fuzztime $(FUZZTIME)
+	go test ./server/policy -run '^$$' -fuzz FuzzRender -fuzztime $(FUZZTIME)
+	go test ./server/region -run '^$$' -fuzz FuzzForwardedFor -fuzztime $(FUZZTIME)
 
 bench:
 	go test -run '^$$' -bench . -benchtime 1s ./server/...

@@ -1,4 +1,5 @@
-// What acts: sends a choice to the server and takes up its answer. It comes with the banner, or with the dialog.
+// What acts: sends a choice to the server and takes up its answer, and stops what no longer may run. It comes with the
+// banner, or with the dialog.
 
 /** @param {import('./types').Kernel} k */
 export default function (k) {
@@ -9,6 +10,47 @@ export default function (k) {
     const sheet = new CSSStyleSheet()
     sheet.replaceSync(css)
     doc.adoptedStyleSheets = [...doc.adoptedStyleSheets, sheet]
+  }
+
+  /** @type {import('./types').Tag[]} what was stopped on this page */
+  const gone = []
+  const cookies = () => doc.cookie.split('; ').map(pair => pair.split('=')[0])
+  /** @param {string[] | undefined} patterns */
+  const match = patterns => /** @param {any} key */ key =>
+    patterns?.some(p => p.endsWith('*') ? key.startsWith(p.slice(0, -1)) : key == p)
+
+  // Stops every running tag that is not to be kept, and tells whether that takes a reload.
+  let reload = false
+  k.x = (keep, ok) => {
+    for (const id in k.r) if (!keep(k.r[id].t)) stop(k.r[id], ok)
+    return reload
+  }
+
+  /** @param {import('./types').Run} run @param {import('./types').Allows} ok */
+  const stop = (run, ok) => {
+    const t = run.t
+    if (run.s == 'stopped') return
+    if (run.s != 'waiting') {
+      try {
+        t.g?.(ok)
+        t.x?.(ok)
+      } catch (e) { console.error(e) }
+      // What is on its way cannot be called back, and what has no stop of its own goes on: both end with the page.
+      if (!t.p && !(t.x && run.s == 'running')) reload = true
+      gone.push(t)
+    }
+    run.s = 'stopped'
+    for (const key of cookies().filter(match(t.c))) {
+      for (const domain of ['', ...location.hostname.split('.').map((_, i, parts) => ';domain=' + parts.slice(i).join('.'))]) {
+        for (let path = location.pathname + '/'; path; path = path.slice(0, -1)) doc.cookie = key + '=;max-age=0;path=' + path + domain
+      }
+    }
+    try {
+      for (const store of [localStorage, sessionStorage]) {
+        Object.keys(store).filter(match(t.m)).forEach(key => store.removeItem(key))
+      }
+      if (t.m) indexedDB.databases().then(list => list.forEach(({ name }) => match(t.m)(name) && indexedDB.deleteDatabase(/** @type {any} */ (name))))
+    } catch (e) {} // storage is switched off, so that there is nothing to clear
   }
 
   // randomUUID is kept from pages on plain HTTP.
@@ -41,11 +83,15 @@ export default function (k) {
 
   k.p = async (fields, surface = 'api', path = '/choice') => {
     const body = new URLSearchParams([...fields, ['id', uuid()], ['notice', k.h || ''], ['surface', surface]])
+    const accept = body.get('accept')
     const names = [...k.s.q.split(' '), ...body.getAll('category'), ...body.getAll('service')]
+    // The question for the age is a step of its own (REQUIREMENTS B12), and comes back here with the answer.
+    if (k.s.m && !body.has('age') && (names.length > k.s.q.split(' ').length || /all|new|unsold/.test(accept || ''))) return k.q('j', fields, surface)
+    if (accept == 'unsold') names.push(...k.s.c.split(' ').filter(c => !k.s.w?.includes(c)))
     /** @param {string} name */
-    const ok = name => body.get('accept') == 'all' || names.includes(name)
+    const ok = name => accept == 'all' || names.includes(name) || (path == '/seen' || /new|kept/.test(accept || '')) && k.a(name)
     // What is declined stops now, whatever becomes of the request (REQUIREMENTS A9, C3).
-    const reload = k.x(t => ok(t.k) || ok(t.i), ok)
+    k.x?.(t => ok(t.k) || ok(t.i), ok)
     const token = k.c(k.n)
     const said = doc.querySelector('stile-status') || doc.body.appendChild(doc.createElement('stile-status'))
     said.role = 'status'
@@ -59,11 +105,22 @@ export default function (k) {
     }
     // The browser's copy of the script is of the old state: have it replaced before the next page asks for it.
     const renewed = fetch(k.b + '.js', { cache: 'reload', mode: 'no-cors', credentials: 'include' }).catch(() => 0)
+    // What is left of what was stopped is told, after a reload too: cookies here, and who may have some elsewhere.
+    /** @type {[string[], string[]]} */
+    const left = [cookies().filter(key => gone.some(t => match(t.c)(key))), gone.filter(t => t.u || t.p).map(t => t.i)]
+    const any = left[0][0] || left[1][0]
+    gone.length = 0
     if (reload) {
+      try {
+        if (any) sessionStorage.stile_left = JSON.stringify(left)
+      } catch (e) {}
       await renewed
       location.reload()
-    } else await k.f()
+    } else {
+      await k.f()
+      if (any) k.q('w', left)
+    }
     said.textContent = k.e || ''
-    return answer.choice
+    return path == '/choice' && answer.guardian ? answer : answer.choice
   }
 }

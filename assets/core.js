@@ -57,9 +57,24 @@ export default function (state, tags, act, ui) {
     doc.head.append(s)
   }
 
+  // What acts (sends a choice, draws the dialog) is fetched when it is first needed, and so is what stands in the page.
+  /** @type {Record<string, Promise<any>>} */
+  const parts = {}
+  /** @type {import('./types').Kernel['q']} */
+  const later = async (what, ...args) => {
+    const part = /[ovw]/.test(what) ? '/page.js?lang=' : '/dialog.js?lang='
+    if (!k[what]) {
+      await (parts[part] ||= new Promise((done, fail) => load(k.b + part + (k.s.l || doc.documentElement.lang) + '&regime=' + k.s.r, done, why => {
+        delete parts[part]
+        fail(why)
+      })))
+    }
+    return /** @type {any} */ (k)[what](...args)
+  }
+
   /** @type {import('./types').Kernel} */
   const k = {
-    s: state, b: base.slice(0, -3), n: name, t: trusted, l: load, c: cookie, a: allows,
+    s: state, b: base.slice(0, -3), n: name, t: trusted, l: load, c: cookie, a: allows, r: runs, q: later,
     // Asks for the answer that fits what this page sees; the address names it, so that no old copy can be it. Where none
     // comes, nothing is released until the next page view, and no error is thrown into the page.
     f: lang => new Promise(done => {
@@ -68,40 +83,6 @@ export default function (state, tags, act, ui) {
       const more = (key, value) => value ? '&' + key + '=' + value : ''
       load(base + '?s=' + last + more('lang', lang || asked(own, 'lang')) + more('choice', cookie(name)), done, done)
     }),
-    // Stops every running tag that is not to be kept, and tells whether that takes a reload.
-    x: (keep, ok) => {
-      for (const id in runs) if (!keep(runs[id].t)) stop(runs[id], ok)
-      return reload
-    },
-  }
-
-  /** @param {string[] | undefined} patterns */
-  const match = patterns => /** @param {string} key */ key =>
-    patterns?.some(p => p.endsWith('*') ? key.startsWith(p.slice(0, -1)) : key == p)
-
-  /** @param {import('./types').Run} run @param {import('./types').Allows} ok */
-  const stop = (run, ok) => {
-    const t = run.t
-    if (run.s == 'stopped') return
-    if (run.s != 'waiting') {
-      try {
-        t.g?.(ok)
-        t.x?.(ok)
-      } catch (e) { console.error(e) }
-      // What is on its way cannot be called back, and what has no stop of its own goes on: both end with the page.
-      if (!t.p && !(t.x && run.s == 'running')) reload = true
-    }
-    run.s = 'stopped'
-    for (const key of doc.cookie.split('; ').map(pair => pair.split('=')[0]).filter(match(t.c))) {
-      for (const domain of ['', ...location.hostname.split('.').map((_, i, parts) => ';domain=' + parts.slice(i).join('.'))]) {
-        doc.cookie = key + '=;path=/;max-age=0' + domain
-      }
-    }
-    try {
-      for (const store of [localStorage, sessionStorage]) {
-        Object.keys(store).filter(match(t.m)).forEach(key => store.removeItem(key))
-      }
-    } catch (e) {} // storage is switched off, so that there is nothing to clear
   }
 
   /** @param {import('./types').Tag} t */
@@ -142,11 +123,16 @@ export default function (state, tags, act, ui) {
     for (const at of ['stile', 'category', 'name']) {
       for (const el of /** @type {any} */ (doc.querySelectorAll(
         `script[type="text/plain"][data-${at}],:is(iframe,img)[data-src][data-${at}],template[data-${at}]`))) {
-        const { [at]: category, service = category, src, type } = el.dataset
+        const { [at]: category, service = category, src, type, embed } = el.dataset
         const name = [category, service].find(allows)
-        if (!name) continue
+        if (!name) {
+          // What would be seen says in its place that it waits, and for what.
+          if (embed != null || el.allow != null) later('o', el, category, service)
+          continue
+        }
         freed.push(name)
         if (el.content) {
+          k.o?.(el)
           // Its scripts wait in line like others, in the place of the template.
           const part = doc.importNode(el.content, true)
           for (const s of part.querySelectorAll('script')) {
@@ -158,6 +144,7 @@ export default function (state, tags, act, ui) {
           return scan()
         }
         if (el.text == null) {
+          k.o?.(el)
           el.src = src
           delete el.dataset.src
         } else {
@@ -179,13 +166,18 @@ export default function (state, tags, act, ui) {
   }
 
   // Takes an answer: stops what it no longer releases, runs what it newly does.
-  /** @param {import('./types').State} s @param {import('./types').Tag[]} list */
+  /** @param {import('./types').State} s @param {import('./types').Tag[]} list @returns {any} */
   const apply = (s, list) => {
     const first = api.choice?.made == false
     const words = /** @param {string} x */ x => Object.freeze(x.split(' ').filter(same))
+    const kept = /** @param {import('./types').Tag} t */ t => list.some(u => u.i == t.i)
     k.s = s
     tags = list
-    if (k.x(t => list.some(u => u.i == t.i), allows) || !freed.every(allows)) return location.reload()
+    // What stops comes with the banner or the dialog, and is fetched where neither is here.
+    if (Object.values(runs).some(run => run.s != 'stopped' && !kept(run.t)) && !k.x) {
+      return later('x', kept, allows).then(() => apply(s, list), () => location.reload())
+    }
+    if (k.x?.(kept, allows) || !freed.every(allows)) return location.reload()
     const choice = api.choice = Object.freeze({ made: !!s.s, granted: words(s.c), denied: words(s.d), gpc: !!s.g })
     for (const t of list) {
       const run = runs[t.i]
@@ -202,6 +194,16 @@ export default function (state, tags, act, ui) {
     if (s.s) doc.dispatchEvent(new CustomEvent('stile:choice', { detail: { choice, first } }))
     settle(choice)
     scan()
+    if (doc.readyState == 'complete') place()
+  }
+
+  // The permanent control, on pages that have no way to the choices of their own, unless the site wants it everywhere.
+  const opener = '[data-stile-open],[data-cc="show-preferencesModal"]'
+  const place = () => {
+    try {
+      if (sessionStorage.stile_left) later('w')
+    } catch (e) {} // storage is switched off
+    if (k.s.v && !k.s.a && (k.s.v != 'a' || !doc.querySelector(opener))) later('v')
   }
 
   // An answer is stale where the page sees another state than the one that it was made for. The one exception is an
@@ -217,14 +219,6 @@ export default function (state, tags, act, ui) {
     ui?.(k)
   }
 
-  // What acts (sends a choice, draws the dialog) is fetched when it is first needed.
-  /** @param {'d' | 'p'} what @param {any[]} args */
-  const later = async (what, ...args) => {
-    if (!k[what]) {
-      await new Promise((done, fail) => load(k.b + '/dialog.js?lang=' + (k.s.l || doc.documentElement.lang) + '&regime=' + k.s.r, done, fail))
-    }
-    return /** @type {any} */ (k)[what](...args)
-  }
   /** @type {any} */
   const api = {
     choice: null,
@@ -250,11 +244,12 @@ export default function (state, tags, act, ui) {
   let last = seen()
   const look = () => { if (last != seen()) k.f() }
   win.addEventListener('pageshow', look)
+  win.addEventListener('load', () => api.choice && place())
   doc.addEventListener('visibilitychange', look)
   // In a task of its own: Chromium loads no frame whose src is set while the parser inserts it.
   new MutationObserver(() => setTimeout(() => api.choice && scan())).observe(doc, { childList: true, subtree: true })
   doc.addEventListener('click', event => {
-    if (/** @type {Element} */ (event.target).closest('[data-stile-open],[data-cc="show-preferencesModal"]')) {
+    if (/** @type {Element} */ (event.target).closest(opener)) {
       event.preventDefault()
       api.show()
     }

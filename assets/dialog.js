@@ -17,6 +17,38 @@ export default function (k, html, css, saved, notice) {
     }
     const status = /** @type {HTMLElement} */ (dialog.querySelector('[role=status]'))
     status.hidden = !failed
+    for (const a of /** @type {NodeListOf<HTMLAnchorElement>} */ (dialog.querySelectorAll('[data-to]'))) {
+      const [path, part = ''] = (a.dataset.to || '').split('#')
+      a.href = k.b + path + '?lang=' + dialog.lang + (part && '#' + part)
+    }
+    // A category's toggle is that of all its services; some of them make it a mixed one.
+    for (const group of form.querySelectorAll('fieldset')) {
+      const [whole] = /** @type {any} */ (group.querySelectorAll('[name=category]'))
+      /** @type {any[]} */
+      const each = [...group.querySelectorAll('[name=service]')]
+      if (!whole || !each[0]) continue
+      const mix = () => {
+        const on = each.filter(box => box.checked).length
+        whole.checked = on > 0
+        whole.indeterminate = on > 0 && on < each.length
+      }
+      group.addEventListener('change', event => {
+        if (event.target == whole) for (const box of each) box.checked = whole.checked
+        mix()
+      })
+      mix()
+    }
+    // The receipt, and what is new since the choice: the one thing here that is this visitor's alone.
+    const token = k.c(k.n)
+    fetch(k.b + '/receipt?brief=1' + (token && '&choice=' + token), { credentials: 'include', headers: { accept: 'application/json' } }).then(r => r.json()).then(own => {
+      const [fresh, receipt] = /** @type {any} */ (dialog.querySelectorAll('.w,.r'))
+      if (!own.receipt) return
+      receipt.querySelector('code').textContent = own.receipt
+      receipt.querySelector('time').textContent = own.time.slice(0, 10)
+      receipt.hidden = false
+      fresh.querySelector('span').textContent = own.new.join(', ')
+      fresh.hidden = !own.new[0]
+    }).catch(() => 0) // it is told on the page of preferences too
     doc.body.append(host)
     dialog.showModal()
     dialog.addEventListener('close', () => host.remove())
@@ -32,7 +64,7 @@ export default function (k, html, css, saved, notice) {
       if (button && button.hidden) return // Enter on a toggle
       /** @type {[string, string][]} */
       const fields = button && button.name == 'accept' ? [['accept', button.value]] :
-        /** @type {any} */ ([...new FormData(form)].filter(([key]) => key == 'category' || key == 'service'))
+        /** @type {any} */ ([...new FormData(form)].filter(([key]) => /^(category|services?)$/.test(key)))
       dialog.close()
       k.y?.()
       setTimeout(() => k.p?.(fields, 'preferences').catch(why => {

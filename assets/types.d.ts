@@ -16,6 +16,9 @@ export interface State {
   l?: string // language of the words
   h?: string // notice: the hash of the words shown, where there are any
   o?: string // languages that the banner can be had in
+  v?: 'a' | 's' | 'e' // the permanent control: where a page has none of its own, at the start, at the end
+  m?: 1 // visitors are asked for their age before anything optional is switched on
+  w?: string // categories that sell or share data, where a visitor can opt out of that alone
 }
 
 /** Tells whether a category or a tag is allowed now. */
@@ -53,10 +56,16 @@ export interface Kernel {
   l: (url: string, done: (ok?: any) => void, fail: (why?: any) => void, attrs?: [string, string][]) => void
   c: (name: string) => string // reads a cookie
   a: Allows
+  r: Record<string, Run>
   f: (lang?: string) => Promise<any> // fetches the answer for what the page sees now
-  x: (keep: (t: Tag) => boolean, ok: Allows) => boolean // stops the others; true: that takes a reload
+  q: (what: 'd' | 'p' | 'x' | 'j' | 'o' | 'v' | 'w', ...args: any[]) => Promise<any> // calls one of these, and fetches it first
+  x?: (keep: (t: Tag) => boolean, ok: Allows) => boolean // stops the others; true: that takes a reload
   u?: (css: string) => void // adopts a style sheet
-  p?: (fields: [string, string][], surface?: string, path?: string) => Promise<Choice> // posts a choice
+  p?: (fields: [string, string][], surface?: string, path?: string) => Promise<any> // posts a choice
+  j?: (fields: [string, string][], surface: string) => Promise<any> // asks for the age, then posts a choice
+  o?: (el: any, category?: string, service?: string) => void // draws a placeholder, or takes it away where no category is named
+  v?: () => void // draws the permanent control
+  w?: (left?: [string[], string[]]) => void // says what is left: names of cookies, ids of tags that may have some elsewhere
   d?: (failed?: boolean) => void // opens the dialog
   y?: () => void // takes the banner away
   h?: string // notice: the hash of the words that were shown last

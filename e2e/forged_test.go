@@ -27,7 +27,7 @@ func (w *world) accepted() *consent.Choice {
 	if err := report.Err(); err != nil {
 		w.t.Fatal(err)
 	}
-	choice, _, err := consent.Parse(map[string][]string{"accept": {"all"}}, sites[0])
+	choice, _, err := consent.Parse(map[string][]string{"accept": {"all"}}, sites[0], nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}

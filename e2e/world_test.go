@@ -79,7 +79,7 @@ func newWorld(t *testing.T, s settings) *world {
 	w := &world{t: t, parties: thirdparty.New(), folder: t.TempDir(), vendors: s.vendors}
 	t.Cleanup(w.parties.Close)
 	pages := shop.Handler(shop.Options{
-		Script: consentURL + "/stile/shop.js", Frame: consentURL + "/stile/shop/preferences", Video: "https://video.example", Parties: w.parties, CSP: s.csp,
+		Script: consentURL + "/stile/shop.js", Frame: consentURL + "/stile/shop/banner", Policy: consentURL + "/stile/shop/policy", Video: "https://video.example", Parties: w.parties, CSP: s.csp,
 	})
 	if s.pages != nil {
 		mux := http.NewServeMux()

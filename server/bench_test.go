@@ -66,7 +66,7 @@ func benchCookie(tb testing.TB, s *Server) string {
 	tb.Helper()
 	snap := s.current.Load()
 	st := snap.sites["shop"]
-	choice, _, err := consent.Parse(map[string][]string{"accept": {"all"}}, st.Site)
+	choice, _, err := consent.Parse(map[string][]string{"accept": {"all"}}, st.Site, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}

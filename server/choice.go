@@ -22,17 +22,20 @@ type choiceAnswer struct {
 		Granted  []string `json:"granted"`
 		Denied   []string `json:"denied"`
 		Services []string `json:"services,omitempty"`
+		Refused  []string `json:"refused,omitempty"`
 	} `json:"choice"`
 	Receipt string `json:"receipt"`
 	State   string `json:"state"`   // value of the mirror cookie
 	MaxAge  int    `json:"max_age"` // of the cookies, in seconds
 	Token   string `json:"token,omitempty"`
+
+	Guardian *guardianLink `json:"guardian,omitempty"` // where a parent or guardian can allow what was asked for (F4)
 }
 
 // choose answers POST /stile/{site}/choice: records a choice, then sets it.
 func (s *Server) choose(c echo.Context) error {
-	return s.act(c, func(form map[string][]string, st *site) (consent.Choice, consent.Action, error) {
-		choice, action, err := consent.Parse(form, st.Site)
+	return s.act(c, func(form map[string][]string, st *site, before *consent.Choice) (consent.Choice, consent.Action, error) {
+		choice, action, err := consent.Parse(form, st.Site, before)
 		if err != nil {
 			return choice, action, fail(http.StatusBadRequest, "%v", err)
 		}
@@ -42,57 +45,93 @@ func (s *Server) choose(c echo.Context) error {
 
 // withdraw answers POST /stile/{site}/withdraw: takes back all that was granted.
 func (s *Server) withdraw(c echo.Context) error {
-	return s.act(c, func(_ map[string][]string, st *site) (consent.Choice, consent.Action, error) {
+	return s.act(c, func(_ map[string][]string, st *site, _ *consent.Choice) (consent.Choice, consent.Action, error) {
 		return st.Refuse(), consent.Withdraw, nil
 	})
 }
 
-type parse func(form map[string][]string, st *site) (consent.Choice, consent.Action, error)
+// parse reads a choice out of a form; before is the choice in force, or nil.
+type parse func(form map[string][]string, st *site, before *consent.Choice) (consent.Choice, consent.Action, error)
 
 // appendTime bounds how long a visitor waits for the ledger.
 const appendTime = 10 * time.Second
 
 func (s *Server) act(c echo.Context, parse parse) error {
-	snap, st, err := s.site(c.Param("site"), true)
+	snap, st, err := s.form(c)
 	if err != nil {
 		return err
 	}
 	r := c.Request()
+	visit := s.visit(r, st, snap.codec, readQuery(r))
+	before := consent.Decide(st.Site, visit).Choice
+	record, err := s.record(r, st, visit)
+	if err != nil {
+		return err
+	}
+	choice, action, err := parse(r.PostForm, st, before)
+	if err != nil {
+		return err
+	}
+	wanted, err := st.protect(r.PostForm, before, &choice, &action, &record)
+	if err != nil {
+		if errors.Is(err, errAge) && wantsHTML(r) {
+			return s.askAge(c, st, visit)
+		}
+		return err
+	}
+	stored, err := s.store(r.Context(), st, record, action, &choice)
+	if err != nil {
+		return err
+	}
+	if !sameAct(stored, record, action, &choice) {
+		return fail(http.StatusConflict, "id %s was used for another choice already: make a new one for each", record.Key)
+	}
+	var link *guardianLink
+	if wanted != nil && st.Minors.Guardian {
+		if link, err = s.guardianLink(snap, st, &choice, wanted); err != nil {
+			return err
+		}
+	}
+	return s.chosen(c, snap, st, &choice, link, wanted != nil)
+}
+
+// form reads a form that a page of the site, or of Stile, may send.
+func (s *Server) form(c echo.Context) (*snapshot, *site, error) {
+	snap, st, err := s.site(c.Param("site"), true)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := c.Request()
 	if !st.allowOrigin(r, c.Response().Header()) {
-		return fail(http.StatusForbidden, "origin %s may not choose for site %s: add it to origins in stile.yaml",
+		return nil, nil, fail(http.StatusForbidden, "origin %s may not choose for site %s: add it to origins in stile.yaml",
 			r.Header.Get("Origin"), st.Name)
 	}
 	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); kind != echo.MIMEApplicationForm {
-		return fail(http.StatusUnsupportedMediaType, "a choice is sent as %s", echo.MIMEApplicationForm)
+		return nil, nil, fail(http.StatusUnsupportedMediaType, "a choice is sent as %s", echo.MIMEApplicationForm)
 	}
 	if err := r.ParseForm(); err != nil {
-		return unreadable(err)
+		return nil, nil, unreadable(err)
 	}
-	before := s.visit(r, st, snap.codec, readQuery(r))
-	record, err := s.record(r, st, before)
-	if err != nil {
-		return err
-	}
-	choice, action, err := parse(r.PostForm, st)
-	if err != nil {
-		return err
-	}
-	record.Action, record.Granted, record.Denied, record.Services = action, choice.Granted, choice.Denied, choice.Services
-	ctx, cancel := context.WithTimeout(r.Context(), appendTime)
+	return snap, st, nil
+}
+
+// store makes the record of a choice durable, and gives the choice its receipt.
+func (s *Server) store(ctx context.Context, st *site, record ledger.Record, action consent.Action, choice *consent.Choice) (ledger.Record, error) {
+	record.Action, record.Granted, record.Denied = action, choice.Granted, choice.Denied
+	record.Services, record.Refused = choice.Services, choice.Refused
+	ctx, cancel := context.WithTimeout(ctx, appendTime)
 	defer cancel()
 	stored, err := s.ledger.Append(ctx, record)
 	switch {
 	case errors.Is(err, ledger.ErrBusy) || errors.Is(err, context.DeadlineExceeded):
-		return &fault{status: http.StatusServiceUnavailable, what: "too many choices at once: nothing was stored, try again", retry: 2}
+		return stored, &fault{status: http.StatusServiceUnavailable, what: "too many choices at once: nothing was stored, try again", retry: 2}
 	case err != nil:
-		return err
-	case !sameAct(stored, record):
-		return fail(http.StatusConflict, "id %s was used for another choice already: make a new one for each", record.Key)
+		return stored, err
 	}
 	s.metrics.choices.WithLabelValues(st.Name, string(action)).Inc()
 	choice.Receipt, choice.Time, choice.GPC = stored.ID, stored.Time.Truncate(time.Second), stored.GPC
 	choice.Policy, choice.List = stored.Policy, stored.List
-	return s.chosen(c, snap, st, &choice)
+	return stored, nil
 }
 
 // record is the record of a form, as far as it does not depend on what was chosen. It checks id, notice and surface.
@@ -131,30 +170,54 @@ func (s *Server) record(r *http.Request, st *site, v consent.Visit) (ledger.Reco
 }
 
 // sameAct tells whether the record that is stored under a key is of the same act: the key of a repeated request.
-func sameAct(a, b ledger.Record) bool {
-	return a.Action == b.Action && slices.Equal(a.Granted, b.Granted) && slices.Equal(a.Services, b.Services)
+func sameAct(stored, sent ledger.Record, action consent.Action, choice *consent.Choice) bool {
+	return stored.Action == action && slices.Equal(stored.Granted, choice.Granted) && slices.Equal(stored.Services, choice.Services) &&
+		slices.Equal(stored.Refused, choice.Refused) && stored.Age == sent.Age
 }
 
 // chosen sets the cookies of a choice and answers it.
-func (s *Server) chosen(c echo.Context, snap *snapshot, st *site, choice *consent.Choice) error {
-	token, err := snap.codec.Encode(st.Name, choice)
+func (s *Server) chosen(c echo.Context, snap *snapshot, st *site, choice *consent.Choice, link *guardianLink, minor bool) error {
+	token, err := s.setChoice(c, snap, st, choice)
 	if err != nil {
 		return err
+	}
+	r := c.Request()
+	if wantsHTML(r) {
+		switch {
+		case minor:
+			return s.tellMinor(c, st, link)
+		case r.PostForm.Get("to") == "banner":
+			return c.Redirect(http.StatusSeeOther, st.base()+"/banner?saved=1")
+		}
+		return c.Redirect(http.StatusSeeOther, st.base()+"/preferences?saved=1")
+	}
+	answer := choiceAnswer{Receipt: choice.Receipt.String(), State: choice.State(), MaxAge: st.lifetime, Guardian: link}
+	answer.Choice.Granted, answer.Choice.Denied = choice.Granted, choice.Denied
+	answer.Choice.Services, answer.Choice.Refused = choice.Services, choice.Refused
+	if !st.sameView(r) {
+		answer.Token = token // the page cannot see this host's cookies, and keeps the choice itself
+	}
+	return c.JSON(http.StatusOK, answer)
+}
+
+// setChoice sets the signed cookie and its mirror, and deletes the cookies of what the choice withholds.
+func (s *Server) setChoice(c echo.Context, snap *snapshot, st *site, choice *consent.Choice) (token string, err error) {
+	if token, err = snap.codec.Encode(st.Name, choice); err != nil {
+		return "", err
 	}
 	r := c.Request()
 	signed := st.newCookie(r, st.cookie, token)
 	c.SetCookie(signed)
 	s.setMirror(c, st, choice)
+	if r.PostForm.Get("frame") == "cross" && secure(r) {
+		// In a frame on another site's page only a partitioned cookie is kept (C9).
+		framed := *signed
+		framed.SameSite, framed.Partitioned, framed.Domain = http.SameSiteNoneMode, true, ""
+		c.SetCookie(&framed)
+	}
+	st.clear(c, consent.Decide(st.Site, consent.Visit{Choice: choice, Region: s.region(r), GPC: hasGPC(r), Now: s.now()}))
 	c.Response().Header()["Cache-Control"] = neverKept
-	if wantsHTML(r) {
-		return c.Redirect(http.StatusSeeOther, "/stile/"+st.Name+"/preferences?saved=1")
-	}
-	answer := choiceAnswer{Receipt: choice.Receipt.String(), State: choice.State(), MaxAge: st.lifetime}
-	answer.Choice.Granted, answer.Choice.Denied, answer.Choice.Services = choice.Granted, choice.Denied, choice.Services
-	if !st.sameView(r) {
-		answer.Token = token // the page cannot see this host's cookies, and keeps the choice itself
-	}
-	return c.JSON(http.StatusOK, answer)
+	return token, nil
 }
 
 // newCookie is a cookie with the attributes that all of Stile's have (C1).

@@ -15,10 +15,12 @@ import (
 type fault struct {
 	status int
 	what   string
-	retry  int // seconds, 0 for no such hint
+	retry  int   // seconds, 0 for no such hint
+	cause  error // for the code that can do something about it, or nil
 }
 
 func (f *fault) Error() string { return f.what }
+func (f *fault) Unwrap() error { return f.cause }
 
 func fail(status int, format string, args ...any) error {
 	return &fault{status: status, what: fmt.Sprintf(format, args...)}

@@ -7,8 +7,12 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 )
 
-// bodyLimit is more than the largest choice: 16 categories and 64 services.
-const bodyLimit = "16K"
+// bodyLimit is more than the largest choice, of 16 categories and 64 services, and than a request of 4000 characters in a
+// script that takes three bytes, nine when they are escaped, for each.
+const (
+	bodyLimit    = "16K"
+	requestLimit = "48K"
+)
 
 // routes is all that the server answers. Everything for visitors is under /stile/, so that one rule of a proxy publishes
 // it and nothing else.
@@ -22,13 +26,24 @@ func (s *Server) routes() *echo.Echo {
 	get := []string{http.MethodGet, http.MethodHead}
 	e.Match(get, "/stile/:site", s.script) // {site}.js
 	e.Match(get, "/stile/:site/dialog.js", s.dialog)
+	e.Match(get, "/stile/:site/page.js", s.place)
 	e.Match(get, "/stile/:site/page.css", s.style)
+	e.Match(get, "/stile/:site/banner", s.frame)
+	e.Match(get, "/stile/:site/policy", s.policy)
+	e.Match(get, "/stile/:site/policy/:version", s.policy)
+	e.Match(get, "/stile/:site/receipt", s.receipt)
+	e.Match(get, "/stile/:site/guardian/:token", s.guardian)
+	e.Match(get, "/.well-known/gpc.json", s.privacySignal)
 	e.Match(get, "/stile/:site/preferences", s.preferences)
 	e.POST("/stile/:site/choice", s.choose, limited)
 	e.POST("/stile/:site/withdraw", s.withdraw, limited)
-	e.OPTIONS("/stile/:site", s.preflight)
-	e.OPTIONS("/stile/:site/choice", s.preflight)
-	e.OPTIONS("/stile/:site/withdraw", s.preflight)
+	e.POST("/stile/:site/seen", s.seen, limited)
+	e.POST("/stile/:site/erase", s.erase, limited)
+	e.POST("/stile/:site/request", s.request, middleware.BodyLimit(requestLimit))
+	e.POST("/stile/:site/guardian/:token", s.confirm, limited)
+	for _, path := range []string{"", "/choice", "/withdraw", "/seen", "/receipt", "/erase"} {
+		e.OPTIONS("/stile/:site"+path, s.preflight)
+	}
 
 	e.GET("/healthz", s.healthy)
 	e.GET("/readyz", s.ready)

@@ -69,12 +69,16 @@ func (s *Server) outcome(r *http.Request, snap *snapshot, st *site, q query) (ou
 	value, sure := oneCookie(r, st.cookie)
 	plain := sure && !q.named && q.choice == "" && r.Header["X-Stile-Choice"] == nil
 	key := visitKey{choice: value, region: s.region(r), lang: lang, page: q.lang, gpc: hasGPC(r)}
+	if value == "" {
+		key.crawler = crawler(r.UserAgent()) // whoever has chosen is none
+	}
 	if plain {
 		if o, found := st.visits.get(key, s.now()); found {
 			return o, nil, nil
 		}
 	}
 	v := s.visit(r, st, snap.codec, q)
+	v.Crawler = v.Crawler && v.Choice == nil
 	d := consent.Decide(st.Site, v)
 	turn := st.gate.Turn()
 	a, err := st.gate.Answer(&d, st.language(q.lang, lang))
@@ -93,20 +97,43 @@ func (s *Server) outcome(r *http.Request, snap *snapshot, st *site, q query) (ou
 
 // dialog answers GET /stile/{site}/dialog.js: the preferences, the same for everybody.
 func (s *Server) dialog(c echo.Context) error {
+	return s.part(c, func(st *site, regime *consent.Regime, lang string) (*gate.Answer, error) {
+		return st.gate.Dialog(regime, hasGPC(c.Request()), lang)
+	})
+}
+
+// place answers GET /stile/{site}/page.js: what stands in the page, the same for everybody.
+func (s *Server) place(c echo.Context) error {
+	return s.part(c, func(st *site, regime *consent.Regime, lang string) (*gate.Answer, error) {
+		return st.gate.Page(regime, lang)
+	})
+}
+
+func (s *Server) part(c echo.Context, answer func(*site, *consent.Regime, string) (*gate.Answer, error)) error {
 	_, st, err := s.site(c.Param("site"), true)
 	if err != nil {
 		return err
 	}
 	r := c.Request()
-	regime := st.Regime(s.region(r))
+	var regime *consent.Regime
 	for i := range st.Regimes {
 		if st.Regimes[i].Name == c.QueryParam("regime") {
 			regime = &st.Regimes[i]
 		}
 	}
-	a, err := st.gate.Dialog(regime, hasGPC(r), st.language(c.QueryParam("lang"), r.Header.Get("Accept-Language")))
+	named := regime != nil
+	if !named {
+		regime = st.Regime(s.region(r))
+	}
+	a, err := answer(st, regime, st.language(c.QueryParam("lang"), r.Header.Get("Accept-Language")))
 	if err != nil {
 		return err
+	}
+	if !named { // it depends on where the visitor is, which its address does not say
+		h := c.Response().Header()
+		h["Cache-Control"] = checkAgain
+		h["Vary"] = variesLess
+		return write(c, javaScript, a, []string{a.ETag})
 	}
 	return s.public(c, javaScript, a)
 }

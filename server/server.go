@@ -23,15 +23,18 @@ import (
 	"github.com/stilehq/stile/server/config"
 	"github.com/stilehq/stile/server/cookie"
 	"github.com/stilehq/stile/server/ledger"
+	"github.com/stilehq/stile/server/region"
 )
 
 // Options are what a server is started with.
 type Options struct {
-	Listen       string       // host:port
-	Config       string       // a site's file, or a folder of them
-	Data         string       // folder for keys and database, made if it is not there
-	Keys         []cookie.Key // signing keys, newest first; empty: those in Data, made on first start
-	RegionHeader string       // header in which a trusted proxy names the visitor's region, "" for none
+	Listen       string         // host:port
+	Config       string         // a site's file, or a folder of them
+	Data         string         // folder for keys and database, made if it is not there
+	Keys         []cookie.Key   // signing keys, newest first; empty: those in Data, made on first start
+	RegionHeader string         // header in which a trusted proxy names the visitor's region, "" for none
+	RegionFile   string         // MaxMind database that tells a region by address, "" for none
+	Proxies      region.Proxies // which are believed about the visitor's address
 	Log          *slog.Logger
 	Now          func() time.Time // nil: the clock
 }
@@ -47,9 +50,11 @@ type Server struct {
 	ledger   ledger.Ledger
 	metrics  *metrics
 	current  atomic.Pointer[snapshot]
-	reload   sync.Mutex // held while the snapshot is replaced
-	stopped  bool       // the last snapshot is closed; guarded by reload
-	cleanups []cleanup  // last in, first out
+	asking   asking
+	reload   sync.Mutex  // held while the snapshot is replaced
+	stopped  bool        // the last snapshot is closed; guarded by reload
+	due      *time.Timer // reloads when a policy comes into force, or nil; guarded by reload
+	cleanups []cleanup   // last in, first out
 	stop     sync.Once
 	stopErr  error
 }
@@ -88,10 +93,14 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.current.Store(snap)
+	s.expect(snap)
 	s.onStop("gates", func(context.Context) error {
 		s.reload.Lock()
 		defer s.reload.Unlock()
 		s.stopped = true
+		if s.due != nil {
+			s.due.Stop()
+		}
 		s.current.Load().close()
 		return nil
 	})
@@ -177,8 +186,26 @@ func (s *Server) Reload(ctx context.Context) error {
 		return err
 	}
 	s.current.Swap(snap).close()
+	s.expect(snap)
 	s.log.Info("configuration reloaded", "sites", len(snap.sites))
 	return nil
+}
+
+// expect reloads on the day on which the next policy comes into force (F9).
+func (s *Server) expect(snap *snapshot) {
+	if s.due != nil {
+		s.due.Stop()
+		s.due = nil
+	}
+	var first time.Time
+	for _, st := range snap.sites {
+		if next := st.Policy.Next; next != nil && (first.IsZero() || next.From.Before(first)) {
+			first = next.From
+		}
+	}
+	if !first.IsZero() {
+		s.due = time.AfterFunc(first.Sub(s.now()), func() { _ = s.Reload(context.Background()) }) // it logs what was wrong
+	}
 }
 
 // warn logs a report's warnings, one a line.

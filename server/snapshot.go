@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/text/language"
@@ -15,13 +16,15 @@ import (
 	"github.com/stilehq/stile/server/cookie"
 	"github.com/stilehq/stile/server/gate"
 	"github.com/stilehq/stile/server/ledger"
+	"github.com/stilehq/stile/server/region"
 	"github.com/stilehq/stile/server/vendors"
 )
 
 // snapshot is all that a request is answered from. It never changes.
 type snapshot struct {
-	sites map[string]*site
-	codec *cookie.Codec
+	sites   map[string]*site
+	codec   *cookie.Codec
+	regions *region.Database // nil without one
 }
 
 // site is one site as it is served.
@@ -31,16 +34,31 @@ type site struct {
 	visits   *visits
 	notices  map[string]string // all words that the site ever showed: hash to language
 	matcher  language.Matcher
-	cookie   string // name of the choice cookie
-	lifetime int    // of the choice cookie, in seconds
+	cookie   string          // name of the choice cookie
+	lifetime int             // of the choice cookie, in seconds
+	policies []ledger.Policy // all versions, oldest first
+	pages    *sync.Map       // drawn policies: key to HTML
+}
+
+// ConfigOptions are what a site's file is read against: all that this Stile knows.
+func ConfigOptions() (config.Options, error) {
+	library, err := vendors.New()
+	if err != nil {
+		return config.Options{}, fmt.Errorf("reading the vendor library: %w", err)
+	}
+	words, err := banner.English()
+	if err != nil {
+		return config.Options{}, err
+	}
+	return config.Options{Vendors: library, Languages: banner.Languages(), Words: words, Contrast: gate.Contrast, Now: time.Now()}, nil
 }
 
 func (s *Server) load(ctx context.Context) (*snapshot, error) {
-	library, err := vendors.New()
+	options, err := ConfigOptions()
 	if err != nil {
-		return nil, fmt.Errorf("reading the vendor library: %w", err)
+		return nil, err
 	}
-	sites, report := config.LoadAll(s.opts.Config, config.Options{Vendors: library, Languages: banner.Languages()})
+	sites, report := config.LoadAll(s.opts.Config, options)
 	if err := report.Err(); err != nil {
 		return nil, err
 	}
@@ -54,6 +72,11 @@ func (s *Server) load(ctx context.Context) (*snapshot, error) {
 	snap := &snapshot{sites: map[string]*site{}}
 	if snap.codec, err = cookie.NewCodec(keys); err != nil {
 		return nil, err
+	}
+	if s.opts.RegionFile != "" {
+		if snap.regions, err = region.Open(s.opts.RegionFile); err != nil {
+			return nil, fmt.Errorf("--region-file: %w", err)
+		}
 	}
 	for _, c := range sites {
 		compiled, err := s.compile(ctx, c)
@@ -70,6 +93,9 @@ func (snap *snapshot) close() {
 	for _, st := range snap.sites {
 		st.gate.Close()
 	}
+	if snap.regions != nil {
+		_ = snap.regions.Close() // it was only read
+	}
 }
 
 // compile makes a site ready to be served: what it shows from now on is in the ledger before anybody sees it.
@@ -79,7 +105,18 @@ func (s *Server) compile(ctx context.Context, c *consent.Site) (_ *site, err err
 		return nil, fmt.Errorf("reading former vendor lists: %w", err)
 	}
 	c.Lists = lists
-	st := &site{Site: c, visits: newVisits(), cookie: cookie.Name(c.Name), lifetime: int(c.Memory / time.Second)}
+	own, err := policies(c, s.now())
+	if err != nil {
+		return nil, err
+	}
+	c.Policy = c.Policy.At(s.now())
+	st := &site{Site: c, visits: newVisits(), pages: &sync.Map{}, cookie: cookie.Name(c.Name), lifetime: int(c.Memory / time.Second)}
+	if st.policies, err = s.history(ctx, c, own); err != nil {
+		return nil, err
+	}
+	for _, p := range st.policies[:st.version(c.Policy.Version)+1] {
+		c.History = append(c.History, consent.Version{Name: p.Version, Material: p.Material})
+	}
 	if st.gate, err = gate.New(c); err != nil {
 		return nil, err
 	}
@@ -99,7 +136,7 @@ func (s *Server) compile(ctx context.Context, c *consent.Site) (_ *site, err err
 			Time: s.now().UTC(),
 		}
 	}
-	if err := s.ledger.Publish(ctx, c.Name, notices, c.List(), c.Entries()); err != nil {
+	if err := s.ledger.Publish(ctx, c.Name, ledger.Publication{Notices: notices, List: c.List(), Entries: c.Entries(), Policies: own}); err != nil {
 		return nil, fmt.Errorf("keeping the words that are shown: %w", err)
 	}
 	if st.notices, err = s.ledger.Notices(ctx, c.Name); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/cookie"
 	"github.com/stilehq/stile/server/gate"
+	"github.com/stilehq/stile/server/region"
 )
 
 // query is what the runtime adds to an address when it asks again.
@@ -30,7 +31,7 @@ func readQuery(r *http.Request) query {
 
 // visit reads what is known of a request. Of several choices that can be believed the latest counts.
 func (s *Server) visit(r *http.Request, st *site, codec *cookie.Codec, q query) consent.Visit {
-	v := consent.Visit{Region: s.region(r), GPC: hasGPC(r) || strings.HasSuffix(q.state, "!"), Now: s.now()}
+	v := consent.Visit{Region: s.region(r), GPC: hasGPC(r) || strings.HasSuffix(q.state, "!"), Crawler: crawler(r.UserAgent()), Now: s.now()}
 	tokens := append(cookieValues(r, st.cookie), q.choice, r.Header.Get("X-Stile-Choice"))
 	for _, token := range tokens {
 		if token == "" {
@@ -55,26 +56,17 @@ func hasGPC(r *http.Request) bool {
 	return false
 }
 
-// region is what the trusted proxy says, or "" where it does not know.
+// region is what the trusted proxy says, or else the region database, or "" where neither knows.
 func (s *Server) region(r *http.Request) string {
-	if s.opts.RegionHeader == "" {
-		return ""
-	}
-	region := r.Header.Get(s.opts.RegionHeader)
-	country, sub, divided := strings.Cut(region, "-")
-	if !upper(country, 2, 2, false) || divided && !upper(sub, 1, 3, true) || country == "XX" || country == "T1" {
-		return "" // Cloudflare says XX for unknown and T1 for Tor
-	}
-	return region
-}
-
-func upper(s string, least, most int, digits bool) bool {
-	for _, c := range s {
-		if (c < 'A' || c > 'Z') && (!digits || c < '0' || c > '9') {
-			return false
+	if s.opts.RegionHeader != "" {
+		if found := region.Parse(r.Header.Get(s.opts.RegionHeader)); found != "" {
+			return found
 		}
 	}
-	return len(s) >= least && len(s) <= most
+	if snap := s.current.Load(); snap.regions != nil {
+		return snap.regions.Region(s.opts.Proxies.Client(r))
+	}
+	return ""
 }
 
 // cookieValues returns the values of all cookies of a name, as they were sent.
@@ -165,7 +157,7 @@ type visits struct {
 
 type visitKey struct {
 	choice, region, lang, page string // page: its language, where the script's address names it
-	gpc                        bool
+	gpc, crawler               bool
 }
 
 type outcome struct {

@@ -7,11 +7,10 @@ import (
 	"io"
 	"text/tabwriter"
 
-	"github.com/stilehq/stile/banner"
+	"github.com/stilehq/stile/server"
 	"github.com/stilehq/stile/server/config"
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/gate"
-	"github.com/stilehq/stile/server/vendors"
 )
 
 type checkCommand struct {
@@ -58,11 +57,11 @@ func (c *checkCommand) Run(std streams) error {
 
 // loadSites reads a site's file or a folder of them against all that Stile knows.
 func loadSites(path string) ([]*consent.Site, config.Report, error) {
-	library, err := vendors.New()
+	options, err := server.ConfigOptions()
 	if err != nil {
-		return nil, config.Report{}, fmt.Errorf("reading the vendor library: %w", err)
+		return nil, config.Report{}, err
 	}
-	sites, report := config.LoadAll(path, config.Options{Vendors: library, Languages: banner.Languages()})
+	sites, report := config.LoadAll(path, options)
 	return sites, report, nil
 }
 

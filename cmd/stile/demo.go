@@ -79,7 +79,8 @@ func (d *demo) start(ctx context.Context, listen, host, data string, std streams
 	}
 	d.urls["stile"] = "http://" + stile
 	d.accept(l, shop.Handler(shop.Options{
-		Script: d.urls["stile"] + "/stile/shop.js", Video: d.urls["video"], Parties: d.parties,
+		Script: d.urls["stile"] + "/stile/shop.js", Frame: d.urls["stile"] + "/stile/shop/banner", Policy: d.urls["stile"] + "/stile/shop/policy",
+		Video: d.urls["video"], Parties: d.parties,
 	}))
 	return nil
 }

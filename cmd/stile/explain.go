@@ -97,7 +97,7 @@ func (c *explainCommand) choice(site *consent.Site, now time.Time) (*consent.Cho
 	case len(c.Accept) == 1 && c.Accept[0] == "all":
 		form = map[string][]string{"accept": {"all"}}
 	}
-	choice, _, err := consent.Parse(form, site)
+	choice, _, err := consent.Parse(form, site, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -31,14 +31,7 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			policy, err := os.ReadFile("../../examples/shop/policy/2026-11-01.md")
-			if err != nil {
-				return err
-			}
-			if err := os.MkdirAll(e.WorkDir+"/policy", 0o700); err != nil {
-				return err
-			}
-			if err := os.WriteFile(e.WorkDir+"/policy/2026-11-01.md", policy, 0o600); err != nil {
+			if err := os.CopyFS(e.WorkDir+"/policy", os.DirFS("../../examples/shop/policy")); err != nil {
 				return err
 			}
 			return os.WriteFile(e.WorkDir+"/shop.yaml", shop, 0o600)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stilehq/stile/server"
 	"github.com/stilehq/stile/server/cookie"
+	"github.com/stilehq/stile/server/region"
 )
 
 type serveCommand struct {
@@ -22,12 +23,20 @@ type serveCommand struct {
 	Data         string   `env:"STILE_DATA" default:"data" help:"Folder for keys and records; made if it is not there."`
 	Keys         []string `env:"STILE_KEYS" placeholder:"HEX" help:"Signing keys, newest first, 64 hex digits each (better by the environment). Without any they are kept in the data folder."`
 	RegionHeader string   `env:"STILE_REGION_HEADER" placeholder:"NAME" help:"Header in which your proxy names the visitor's region (CF-IPCountry). Only for a proxy that sets it itself."`
+	RegionFile   string   `env:"STILE_REGION_FILE" placeholder:"FILE" help:"MaxMind database (.mmdb) of yours that tells a visitor's region by address, where no header does."`
+	Proxies      []string `env:"STILE_TRUSTED_PROXIES" name:"trusted-proxies" placeholder:"CIDR" help:"Proxies that are believed about a visitor's address (X-Forwarded-For): 10.0.0.0/8. It is looked up and not kept."`
 	LogFormat    string   `env:"STILE_LOG_FORMAT" enum:"text,json" default:"text" help:"Format of the log: text or json."`
 }
 
 func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	log := newLog(std.err, c.LogFormat)
-	opts := server.Options{Listen: c.Listen, Config: c.Config, Data: c.Data, RegionHeader: c.RegionHeader, Log: log}
+	proxies, err := region.ParseProxies(c.Proxies)
+	if err != nil {
+		return fmt.Errorf("--trusted-proxies: %w", err)
+	}
+	opts := server.Options{
+		Listen: c.Listen, Config: c.Config, Data: c.Data, RegionHeader: c.RegionHeader, RegionFile: c.RegionFile, Proxies: proxies, Log: log,
+	}
 	if c.Path != "" {
 		opts.Config = c.Path
 	}

@@ -5,19 +5,18 @@ import (
 	"runtime"
 	"runtime/debug"
 
-	"github.com/stilehq/stile/banner"
+	"github.com/stilehq/stile/server"
 	"github.com/stilehq/stile/server/config"
-	"github.com/stilehq/stile/server/vendors"
 )
 
 type schemaCommand struct{}
 
 func (schemaCommand) Run(std streams) error {
-	library, err := vendors.New()
+	options, err := server.ConfigOptions()
 	if err != nil {
-		return fmt.Errorf("reading the vendor library: %w", err)
+		return err
 	}
-	_, err = fmt.Fprintf(std.out, "%s\n", config.Schema(config.Options{Vendors: library, Languages: banner.Languages()}))
+	_, err = fmt.Fprintf(std.out, "%s\n", config.Schema(options))
 	return err
 }
 

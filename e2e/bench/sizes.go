@@ -160,7 +160,7 @@ func (s *shelf) later() error {
 
 // returning is the answer for a visitor who chose before.
 func returning(site *consent.Site, accept string) (size, error) {
-	choice, _, err := consent.Parse(map[string][]string{"accept": {accept}}, site)
+	choice, _, err := consent.Parse(map[string][]string{"accept": {accept}}, site, nil)
 	if err != nil {
 		return size{}, err
 	}

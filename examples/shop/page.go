@@ -10,6 +10,7 @@ import (
 type site struct {
 	options Options
 	pages   map[string]*template.Template
+	policy  template.HTML // drawn once
 }
 
 // view is what a page is drawn from. Each page uses the fields of its own.
@@ -26,7 +27,7 @@ type view struct {
 	Total    Cents
 	Delivery Cents
 	Sum      Cents
-	Policy   template.HTML
+	Privacy  template.HTML
 	Received receivedView
 }
 
@@ -101,7 +102,7 @@ func (s *site) app(w http.ResponseWriter, r *http.Request) {
 
 func (s *site) privacy(w http.ResponseWriter, r *http.Request) {
 	v := s.view(r, "Privacy and cookie policy")
-	v.Policy = policyHTML
+	v.Privacy = s.policy
 	s.render(w, http.StatusOK, "privacy", v)
 }
 

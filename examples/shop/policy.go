@@ -2,49 +2,32 @@ package shop
 
 import (
 	"html/template"
-	"regexp"
-	"strings"
+	"net/url"
+
+	"github.com/stilehq/stile/server/policy"
 )
 
-// policyHTML is the policy in force, drawn once.
-var policyHTML = renderMarkdown(policyText)
-
-var bold = regexp.MustCompile(`\*\*(.+?)\*\*`)
-
-// renderMarkdown draws the little Markdown that the policy is written in: headings, paragraphs, lists and bold. All text
-// is escaped, so that the result is safe whatever the source says.
-func renderMarkdown(source string) template.HTML {
-	var out strings.Builder
-	for block := range strings.SplitSeq(strings.TrimSpace(source), "\n\n") {
-		block = strings.TrimSpace(block)
-		switch {
-		case block == "":
-		case strings.HasPrefix(block, "#"):
-			marks, text, _ := strings.Cut(block, " ")
-			h := "h" + string(rune('0'+min(len(marks), 6)))
-			out.WriteString("<" + h + ` id="` + anchor(text) + `">` + inline(text) + "</" + h + ">\n")
-		case strings.HasPrefix(block, "- "):
-			out.WriteString("<ul>\n")
-			for item := range strings.SplitSeq(strings.TrimPrefix(block, "- "), "\n- ") {
-				out.WriteString("<li>" + inline(item) + "</li>\n")
-			}
-			out.WriteString("</ul>\n")
-		default:
-			out.WriteString("<p>" + inline(block) + "</p>\n")
+// privacyPolicy draws the policy in force. The tables of cookies and the list of recipients are drawn where the choices
+// are made, from stile.yaml: here, links lead to them, or nothing is in their places when the shop has no consent host.
+func privacyPolicy(consentHost string) template.HTML {
+	page, err := policy.Render([]byte(policyText), func(name, argument string) (string, bool) {
+		if consentHost == "" {
+			return "", true
 		}
-	}
-	return template.HTML(out.String()) //nolint:gosec // every piece of it went through inline or anchor
-}
-
-func inline(text string) string {
-	escaped := template.HTMLEscapeString(strings.ReplaceAll(text, "\n", " "))
-	return bold.ReplaceAllString(escaped, "<strong>$1</strong>")
-}
-
-// anchor makes a heading's id: "5. Cookies" is "5-cookies".
-func anchor(text string) string {
-	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < '0' || r > '9')
+		switch name {
+		case "cookies":
+			return link(consentHost+"#"+url.PathEscape(argument), "The cookies in the category "+argument+", one by one"), true
+		case "recipients":
+			return link(consentHost+"#5-who-receives-your-data", "The companies, one by one"), true
+		}
+		return "", false
 	})
-	return strings.Join(words, "-")
+	if err != nil {
+		panic(err) // the text is compiled in, and its length is that of a policy
+	}
+	return template.HTML(page.HTML) //nolint:gosec // Render's HTML is safe, and so are the links
+}
+
+func link(address, words string) string {
+	return `<p><a href="` + template.HTMLEscapeString(address) + `">` + template.HTMLEscapeString(words) + "</a></p>"
 }

@@ -30,6 +30,7 @@ var web embed.FS
 type Options struct {
 	Script  string              // URL of Stile's script, the first thing in every page's head
 	Frame   string              // URL of Stile's banner as a page, for visitors without JavaScript
+	Policy  string              // URL of the policy at Stile, where the cookies and recipients are listed
 	Video   string              // base URL of the film's company, such as https://video.example
 	Parties *thirdparty.Parties // whose log /received shows
 	CSP     string              // Content-Security-Policy of every page
@@ -37,7 +38,7 @@ type Options struct {
 
 // Handler returns the shop.
 func Handler(o Options) http.Handler {
-	s := &site{options: o, pages: parsePages()}
+	s := &site{options: o, pages: parsePages(), policy: privacyPolicy(o.Policy)}
 	mux := http.NewServeMux()
 
 	mux.HandleFunc("GET /{$}", s.home)

@@ -22,7 +22,10 @@
 //	  - {name: Loyalty, category: games, inline: "loyalty=1", stop: "loyalty=0", needs: [Counter], cookies: ["loy_*"]}
 //	remember: 180d                          # how long a choice holds: d, w, m (30 days) or y; at most 395d
 //	retention: 3y                           # how long records are kept: d, m or y
-//	appearance: {position: bottom, theme: auto, accent: "#0b5fff"}
+//	appearance: {position: bottom, theme: auto, accent: "#0b5fff", control: auto}
+//	words: {en: {choose: "Choose myself"}}  # words of the site's own
+//	per_vendor: true                        # each vendor can be switched off by itself
+//	minors: {age: 14, guardian: true}       # visitors under the age cannot consent by themselves
 //
 // What each key means is in the JSON schema (Schema), which is made from the types in file.go. A tag's id is its
 // vendor's, or, when the tag has a name, the name in lower case with "-" for whatever is neither letter nor digit. A
@@ -40,6 +43,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/vendors"
@@ -49,7 +53,13 @@ import (
 type Options struct {
 	Vendors   *vendors.Library // the known vendors; nil knows none
 	Languages []string         // BCP 47, as Stile has words for them; empty accepts any
-	Dir       string           // where policy.file is relative to; Load and LoadAll set it
+	// Words are the words that a site can replace: name to the English; nil accepts any.
+	Words map[string]string
+	// Contrast tells the contrast of text on its background and of what is written on buttons, with what Stile chooses
+	// for colours that are not given; nil checks none.
+	Contrast func(dark bool, c consent.Colours) (text, button float64)
+	Now      time.Time // against which the day of the next policy is held; zero: against none
+	Dir      string    // where policy.file is relative to; Load and LoadAll set it
 }
 
 // MaxSize is how many bytes a site's file may have.

@@ -8,12 +8,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/stilehq/stile/banner"
 	"github.com/stilehq/stile/server/config"
 	"github.com/stilehq/stile/server/consent"
+	"github.com/stilehq/stile/server/gate"
 	"github.com/stilehq/stile/server/vendors"
 )
 
@@ -25,7 +28,14 @@ func options(t testing.TB) config.Options {
 	if err != nil {
 		t.Fatalf("the vendor library: %v", err)
 	}
-	return config.Options{Vendors: library, Languages: []string{"en", "de", "zh-Hans", "ar"}}
+	words, err := banner.English()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config.Options{
+		Vendors: library, Languages: []string{"en", "de", "zh-Hans", "ar"}, Words: words, Contrast: gate.Contrast,
+		Now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
+	}
 }
 
 // A bad case is an archive: a word on what is wrong, the files, and the report that stile.yaml has to give.

@@ -25,7 +25,7 @@ func customTag(f fields, s *consent.Site) item {
 		t.tag.Category = cat.Name
 	}
 	t.tag.Load = loads(f)
-	t.tag.Cookies = cookies(f.get("cookies"), s.Name)
+	t.tag.Cookies = cookies(f.get("cookies"), s.Name, s.Languages)
 	t.tag.Storage = storage(f.get("storage"))
 	t.tag.Company, _ = f.get("company").line(200)
 	t.tag.Policy = f.get("policy").webPage()
@@ -83,7 +83,7 @@ func integrity(v value, script bool) string {
 var cookieName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z()/:?@\\[\\]{}-]{1,256}$")
 
 // cookies reads what is deleted when consent is withdrawn.
-func cookies(v value, site string) []consent.Cookie {
+func cookies(v value, site string, languages []string) []consent.Cookie {
 	var all []consent.Cookie
 	for _, at := range v.list(64) {
 		c := consent.Cookie{}
@@ -92,6 +92,7 @@ func cookies(v value, site string) []consent.Cookie {
 			f := at.fields(keys[cookieFile]())
 			name = f.need("name", "the cookie's name, * for any ending")
 			c.Lifetime, _ = f.get("lifetime").line(100)
+			c.Purpose = f.get("purpose").translated(languages)
 		}
 		var ok bool
 		if c.Name, ok = name.pattern(); !ok {

@@ -68,8 +68,6 @@ func (f fields) only(keys []string, hint string) {
 		}
 		advice := suggest(e.name, keys)
 		switch {
-		case e.name == "minors":
-			advice = "minors is not supported yet"
 		case advice == "" && hint != "":
 			advice = hint
 		case advice == "":

@@ -23,6 +23,17 @@ type siteFile struct {
 	Remember     string                  `json:"remember,omitempty" jsonschema:"pattern=^[1-9][0-9]{0\\,3}[dwmy]$,default=180d" jsonschema_description:"How long a choice holds: a number and d, w, m (30 days) or y. At most 395d."`
 	Retention    string                  `json:"retention,omitempty" jsonschema:"pattern=^[1-9][0-9]{0\\,3}[dmy]$,default=3y" jsonschema_description:"How long consent records are kept: a number and d, m or y."`
 	Appearance   appearanceFile          `json:"appearance,omitempty" jsonschema_description:"How the banner looks."`
+	Words        map[string]wordsFile    `json:"words,omitempty" jsonschema_description:"Words of the site's own, by language, in place of Stile's: accept_all, embed.once and so on, as banner/words/en.yaml has them."`
+	PerVendor    bool                    `json:"per_vendor,omitempty" jsonschema_description:"Each vendor of a category can be switched off by itself in the preferences."`
+	Minors       minorsFile              `json:"minors,omitempty" jsonschema_description:"Visitors under an age cannot switch optional categories on by themselves."`
+}
+
+// wordsFile is words by name; groups are nested.
+type wordsFile map[string]any
+
+type minorsFile struct {
+	Age      int  `json:"age" jsonschema:"minimum=1,maximum=21" jsonschema_description:"Under this age, in years, a visitor cannot consent."`
+	Guardian bool `json:"guardian,omitempty" jsonschema_description:"A parent or guardian can consent for them, by a signed link that expires."`
 }
 
 type controllerFile struct {
@@ -31,10 +42,29 @@ type controllerFile struct {
 }
 
 type policyFile struct {
-	Version  versionFile `json:"version" jsonschema_description:"The version of the policy: 1 to 32 of letters, digits, dot, dash and underscore. A date is good."`
-	Material bool        `json:"material,omitempty" jsonschema_description:"The policy changed in a way that matters: consent that was given under an older version no longer holds, and visitors are asked again."`
-	File     string      `json:"file,omitempty" jsonschema:"minLength=1,maxLength=2000" jsonschema_description:"The policy's text, Markdown, relative to this file."`
-	Summary  string      `json:"summary,omitempty" jsonschema:"minLength=1,maxLength=500" jsonschema_description:"What changed, in a line."`
+	Version  versionFile  `json:"version" jsonschema_description:"The version of the policy: 1 to 32 of letters, digits, dot, dash and underscore. A date is good."`
+	Material bool         `json:"material,omitempty" jsonschema_description:"The policy changed in a way that matters: consent that was given under an older version no longer holds, and visitors are asked again."`
+	File     string       `json:"file,omitempty" jsonschema:"minLength=1,maxLength=2000" jsonschema_description:"The policy's text, Markdown, relative to this file."`
+	Summary  wordFile     `json:"summary,omitempty" jsonschema_description:"What changed, in a line: text, or a mapping of language to text."`
+	From     dayFile      `json:"from,omitempty" jsonschema_description:"The day from which it is in force: 2026-11-01."`
+	Former   []formerFile `json:"former,omitempty" jsonschema:"maxItems=100" jsonschema_description:"Versions before this one, oldest first, for the archive. Those that Stile served are kept anyhow."`
+	Next     nextFile     `json:"next,omitempty" jsonschema_description:"A version that visitors can read now and that comes into force by itself on its day, seven days ahead or more."`
+}
+
+type formerFile struct {
+	Version  versionFile `json:"version" jsonschema_description:"The version, as policy.version."`
+	Material bool        `json:"material,omitempty" jsonschema_description:"It changed the policy in a way that matters."`
+	File     string      `json:"file" jsonschema:"minLength=1,maxLength=2000" jsonschema_description:"Its text, Markdown, relative to this file."`
+	Summary  wordFile    `json:"summary,omitempty" jsonschema_description:"What it changed: text, or a mapping of language to text."`
+	From     dayFile     `json:"from,omitempty" jsonschema_description:"The day from which it was in force."`
+}
+
+type nextFile struct {
+	Version  versionFile `json:"version" jsonschema_description:"The version, as policy.version."`
+	Material bool        `json:"material,omitempty" jsonschema_description:"It changes the policy in a way that matters."`
+	File     string      `json:"file" jsonschema:"minLength=1,maxLength=2000" jsonschema_description:"Its text, Markdown, relative to this file."`
+	Summary  wordFile    `json:"summary,omitempty" jsonschema_description:"What it changes: text, or a mapping of language to text."`
+	From     dayFile     `json:"from" jsonschema_description:"The day on which it comes into force, 00:00 UTC."`
 }
 
 type regimeFile struct {
@@ -53,9 +83,23 @@ type categoryFile struct {
 }
 
 type appearanceFile struct {
-	Position string `json:"position,omitempty" jsonschema:"enum=bottom,enum=top,enum=corner,default=bottom" jsonschema_description:"Where the banner stands."`
-	Theme    string `json:"theme,omitempty" jsonschema:"enum=auto,enum=light,enum=dark,default=auto" jsonschema_description:"Its colours: auto follows the visitor's system."`
-	Accent   string `json:"accent,omitempty" jsonschema:"pattern=^#([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})$,default=#0b5fff" jsonschema_description:"The colour of its buttons: #rgb or #rrggbb."`
+	Position   string     `json:"position,omitempty" jsonschema:"enum=bottom,enum=top,enum=corner,enum=top-corner,enum=centre,default=bottom" jsonschema_description:"Where the banner stands: a bar at the bottom or the top, a box in a corner, or a box in the middle. The page can be used beside each."`
+	Theme      string     `json:"theme,omitempty" jsonschema:"enum=auto,enum=light,enum=dark,default=auto" jsonschema_description:"Its colours: auto follows the visitor's system."`
+	Accent     colourFile `json:"accent,omitempty" jsonschema_description:"The colour of its buttons: #rgb or #rrggbb. Default: #0b5fff."`
+	OnAccent   colourFile `json:"on_accent,omitempty" jsonschema_description:"The colour of what is written on its buttons. Default: black or white, whichever reads better."`
+	Background colourFile `json:"background,omitempty" jsonschema_description:"Its background."`
+	Text       colourFile `json:"text,omitempty" jsonschema_description:"The colour of its text. Contrast has to be 4.5:1 at least."`
+	Dark       darkFile   `json:"dark,omitempty" jsonschema_description:"Colours for visitors whose system is dark, with theme: auto."`
+	Radius     int        `json:"radius,omitempty" jsonschema:"minimum=0,maximum=32,default=14" jsonschema_description:"How round its corners are, in CSS pixels."`
+	Font       string     `json:"font,omitempty" jsonschema:"pattern=^[A-Za-z0-9 \\,_'-]{1\\,200}$,default=system-ui\\, sans-serif" jsonschema_description:"CSS font-family. The page has to load the font itself."`
+	Control    string     `json:"control,omitempty" jsonschema:"enum=auto,enum=start,enum=end,enum=off,default=auto" jsonschema_description:"A small permanent button that opens the choices: at the start or the end of the lowest line; auto shows it on pages that have no data-stile-open of their own."`
+}
+
+type darkFile struct {
+	Accent     colourFile `json:"accent,omitempty" jsonschema_description:"As appearance.accent, which it is unless given."`
+	OnAccent   colourFile `json:"on_accent,omitempty" jsonschema_description:"As appearance.on_accent."`
+	Background colourFile `json:"background,omitempty" jsonschema_description:"As appearance.background."`
+	Text       colourFile `json:"text,omitempty" jsonschema_description:"As appearance.text."`
 }
 
 // tagFile is one of vendorFile and customFile.
@@ -89,14 +133,19 @@ type customFile struct {
 
 // cookieFile is a pattern, or a mapping of these.
 type cookieFile struct {
-	Name     string `json:"name" jsonschema:"minLength=1" jsonschema_description:"The cookie's name, * for any ending."`
-	Lifetime string `json:"lifetime,omitempty" jsonschema:"minLength=1,maxLength=100" jsonschema_description:"How long it is kept, for people: 2 years."`
+	Name     string   `json:"name" jsonschema:"minLength=1" jsonschema_description:"The cookie's name, * for any ending."`
+	Lifetime string   `json:"lifetime,omitempty" jsonschema:"minLength=1,maxLength=100" jsonschema_description:"How long it is kept: session, or a number of seconds, minutes, hours, days, months or years, which visitors read in their language."`
+	Purpose  wordFile `json:"purpose,omitempty" jsonschema_description:"What it is for: text, or a mapping of language to text. The category's purpose unless given."`
 }
 
-// versionFile and idFile are text, or a number that is read as it is written.
+// versionFile and idFile are text, or a number that is read as it is written; colourFile and dayFile are text of a form,
+// and wordFile is text or a mapping of language to text.
 type (
 	versionFile string
 	idFile      string
+	colourFile  string
+	dayFile     string
+	wordFile    string
 )
 
 // keys are the keys of a file type.
@@ -114,6 +163,22 @@ func (versionFile) JSONSchema() *jsonschema.Schema { return textOrNumber(`^[A-Za
 
 // JSONSchema says that an account id may look like a number.
 func (idFile) JSONSchema() *jsonschema.Schema { return textOrNumber("") }
+
+// JSONSchema says how a colour is written.
+func (colourFile) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Pattern: `^#([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})$`}
+}
+
+// JSONSchema says how a day is written.
+func (dayFile) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Pattern: `^\d{4}-\d\d-\d\d$`}
+}
+
+// JSONSchema says that words are one for all languages, or one for each.
+func (wordFile) JSONSchema() *jsonschema.Schema {
+	text := &jsonschema.Schema{Type: "string", MinLength: new(uint64(1)), MaxLength: new(uint64(500))}
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{text, {Type: "object", AdditionalProperties: text}}}
+}
 
 func textOrNumber(pattern string) *jsonschema.Schema {
 	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string", Pattern: pattern}, {Type: "number"}}}

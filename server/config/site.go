@@ -3,8 +3,6 @@ package config
 import (
 	"net/mail"
 	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,11 +13,7 @@ import (
 	"github.com/stilehq/stile/server/consent"
 )
 
-var (
-	siteName      = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
-	policyVersion = regexp.MustCompile(`^[A-Za-z0-9._-]{1,32}$`)
-	accent        = regexp.MustCompile(`^#([0-9a-f]{3}|[0-9a-f]{6})$`)
-)
+var siteName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 
 // site reads the whole file. What it returns is only good if there were no errors.
 func (r *reader) site(root value) *consent.Site {
@@ -29,14 +23,17 @@ func (r *reader) site(root value) *consent.Site {
 	s.Origins = origins(f.need("origins", `name the pages that may embed the site: origins: ["https://www.shop.example"]`))
 	s.CookieDomain = cookieDomain(f.get("cookie_domain"), s.Origins)
 	s.Controller = controller(f.need("controller", "say who is answerable: {name: ..., contact: ...}"))
-	s.Policy = r.policy(f.need("policy", `write "policy: {version: 2026-11-01}"`))
 	s.Languages = r.languages(f.get("languages"))
+	s.Policy = r.policy(f.need("policy", `write "policy: {version: 2026-11-01}"`), s.Languages)
 	s.Categories = categories(f.need("categories", `begin with "necessary: {required: true}"`), s.Languages)
 	s.Regimes = regimes(f.get("regimes"), s.Categories)
 	s.Tags = r.tags(f.get("tags"), s)
 	s.Memory = memory(f.get("remember"))
 	s.Retention = retention(f.get("retention"), s.Memory)
-	s.Appearance = appearance(f.get("appearance"))
+	s.Appearance = r.appearance(f.get("appearance"))
+	s.Words = r.words(f.get("words"), s.Languages)
+	s.PerVendor = f.get("per_vendor").boolean(false)
+	s.Minors = minors(f.get("minors"))
 	return s
 }
 
@@ -67,35 +64,6 @@ func reachable(contact string) bool {
 	}
 	u, err := url.Parse(contact)
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.User == nil
-}
-
-func (r *reader) policy(v value) consent.Policy {
-	f := v.fields(keys[policyFile]())
-	p := consent.Policy{Material: f.get("material").boolean(false)}
-	version := f.need("version", "a date is good: 2026-11-01")
-	var ok bool
-	if p.Version, ok = version.literal(); ok && !policyVersion.MatchString(p.Version) {
-		version.fail("use 1 to 32 letters, digits, dots, dashes and underscores", "%s cannot be a version", quote(p.Version))
-	}
-	p.Summary, _ = f.get("summary").line(500)
-	file := f.get("file")
-	name, ok := file.line(maxLine)
-	if !ok {
-		if f.ok && !file.present() {
-			v.warn("write it in Markdown and name it here as file", "no policy.file: visitors find no cookie policy")
-		}
-		return p
-	}
-	p.File = filepath.FromSlash(name)
-	if !filepath.IsAbs(p.File) {
-		p.File = filepath.Join(r.opt.Dir, p.File)
-	}
-	if info, err := os.Stat(p.File); err != nil {
-		file.fail("the path is relative to this file", "there is no file %s", quote(name))
-	} else if !info.Mode().IsRegular() {
-		file.fail("name a Markdown file", "%s is not a file", quote(name))
-	}
-	return p
 }
 
 func (r *reader) languages(v value) []string {
@@ -140,24 +108,13 @@ func (v value) nothing(want string) {
 	}
 }
 
-func appearance(v value) consent.Appearance {
-	f := v.fields(keys[appearanceFile]())
-	a := consent.Appearance{
-		Position: f.get("position").oneOf("bottom", "top", "corner"),
-		Theme:    f.get("theme").oneOf("auto", "light", "dark"),
-		Accent:   "#0b5fff",
+func minors(v value) consent.Minors {
+	if !v.present() {
+		return consent.Minors{}
 	}
-	colour := f.get("accent")
-	text, ok := colour.text()
-	if !ok {
-		return a
+	f := v.fields(keys[minorsFile]())
+	return consent.Minors{
+		Age:      f.need("age", "under which age, in years: age: 14").integer(1, 21, 0),
+		Guardian: f.get("guardian").boolean(false),
 	}
-	a.Accent = strings.ToLower(text)
-	if !accent.MatchString(a.Accent) {
-		colour.fail(`write "#rgb" or "#rrggbb", in quotes`, "%s is not a colour", quote(text))
-	} else if len(a.Accent) == len("#rgb") {
-		c := a.Accent
-		a.Accent = string([]byte{'#', c[1], c[1], c[2], c[2], c[3], c[3]})
-	}
-	return a
 }

@@ -152,6 +152,24 @@ func (v value) boolean(otherwise bool) bool {
 	return otherwise
 }
 
+// integer reads a whole number within bounds.
+func (v value) integer(least, most, otherwise int) int {
+	if v.node == nil {
+		return otherwise
+	}
+	n, ok := v.node.(*ast.IntegerNode)
+	if !ok {
+		v.wrong("a whole number")
+		return otherwise
+	}
+	i, err := strconv.Atoi(n.Token.Value)
+	if err != nil || i < least || i > most {
+		v.fail(fmt.Sprintf("write a number from %d to %d", least, most), "%s is not within bounds", quote(n.Token.Value))
+		return otherwise
+	}
+	return i
+}
+
 // oneOf reads one of a few words; absent, it is the first.
 func (v value) oneOf(words ...string) string {
 	s, ok := v.text()

@@ -10,24 +10,27 @@ type Kind uint8
 
 // The reasons there are.
 const (
-	NotChosen     Kind = iota // nothing was chosen yet: silence is refusal (A1)
-	Required                  // strictly necessary
-	Granted                   // its category was accepted
-	GrantedAlone              // it was accepted by itself
-	NotObjected               // opt-out regime, and the visitor has not objected
-	NoticeOnly                // the regime asks for information, not consent, for this category (F10)
-	Declined                  // its category was declined
-	Signal                    // Sec-GPC (D2)
-	Expired                   // the choice is older than the site remembers (B10)
-	Added                     // it came after the choice (B11)
-	PolicyChanged             // the policy changed materially after the choice
-	Separate                  // the regime wants an act of its own for each recipient (F2)
-	Needs                     // it needs a tag that is withheld
+	NotChosen         Kind = iota // nothing was chosen yet: silence is refusal (A1)
+	Required                      // strictly necessary
+	Granted                       // its category was accepted
+	GrantedAlone                  // it was accepted by itself
+	NotObjected                   // opt-out regime, and the visitor has not objected
+	NoticeOnly                    // the regime asks for information, not consent, for this category (F10)
+	Declined                      // its category was declined
+	Signal                        // Sec-GPC (D2)
+	Expired                       // the choice is older than the site remembers (B10)
+	Added                         // it came after the choice (B11)
+	PolicyChanged                 // the policy changed materially after the choice
+	Separate                      // the regime wants an act of its own for each recipient (F2)
+	Needs                         // it needs a tag that is withheld
+	ControllerChanged             // somebody else is answerable since the choice (F9)
+	Crawler                       // nobody is there who could choose
 )
 
 var kinds = [...]string{
 	"not_chosen", "required", "granted", "granted_alone", "not_objected", "notice_only", "declined", "signal", "expired",
 	"added", "policy_changed", "separate", "needs",
+	"controller_changed", "crawler",
 }
 
 func (k Kind) String() string { return kinds[k] }
@@ -69,6 +72,10 @@ func (b Because) String() string {
 		return fmt.Sprintf("the policy changed materially after the choice of %s", day)
 	case Separate:
 		return fmt.Sprintf("%s asks for consent to %s by itself", b.Regime, b.Subject)
+	case ControllerChanged:
+		return fmt.Sprintf("somebody else is answerable since the choice of %s", day)
+	case Crawler:
+		return "a crawler cannot choose"
 	case Needs:
 		return fmt.Sprintf("it needs %s, which is withheld", b.Subject)
 	}

@@ -23,7 +23,7 @@ func BenchmarkDecide(b *testing.B) {
 				granted = append(granted, s.Categories[i].Name)
 			}
 			at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-			c, _, err := Parse(map[string][]string{"category": granted}, s)
+			c, _, err := Parse(map[string][]string{"category": granted}, s, nil)
 			if err != nil {
 				b.Fatal(err)
 			}

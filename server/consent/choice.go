@@ -20,7 +20,9 @@ type Choice struct {
 	Granted  []string  // categories, sorted
 	Denied   []string  // categories, sorted
 	Services []string  // tags accepted by themselves, by id, sorted
+	Refused  []string  // tags declined by themselves in a category that was accepted, by id, sorted
 	GPC      bool      // made while Sec-GPC was on: its grants hold against the signal (D5)
+	Minor    bool      // the visitor is under the site's age: only a guardian's act adds to the grants (F4)
 }
 
 // Action is the act that a record is of.
@@ -32,15 +34,28 @@ const (
 	RejectAll Action = "reject_all"
 	Custom    Action = "custom"
 	Withdraw  Action = "withdraw"
+	Guardian  Action = "guardian" // a parent or guardian decided for a minor
 )
 
-// Parse reads the choice out of a form: accept=all, accept=none, or any number of category= and service=. Nothing named
-// is a refusal of everything. The error says which field was wrong.
-func Parse(form map[string][]string, s *Site) (Choice, Action, error) {
+// Parse reads the choice out of a form. Nothing named is a refusal of everything; the error says which field was wrong.
+//
+//	accept=all, accept=none
+//	accept=unsold     everything that neither sells nor shares data (F13)
+//	accept=new        what is new since the choice before, which holds beside it; accept=kept: that choice alone (B11)
+//	category=, service=    any number of them
+//	services=each     with service= for each vendor that is wanted: of a category in which some are named, the rest is
+//	                  declined (B5)
+//
+// before is the choice in force, or nil.
+func Parse(form map[string][]string, s *Site, before *Choice) (Choice, Action, error) {
 	granted, services := form["category"], form["service"]
-	accept := form["accept"]
-	if len(accept) > 1 || len(accept) == 1 && accept[0] != "all" && accept[0] != "none" {
-		return Choice{}, "", fmt.Errorf("accept is %q: it is one of all, none", strings.Join(accept, ", "))
+	accept, err := one(form, "accept", "all", "none", "unsold", "new", "kept")
+	if err != nil {
+		return Choice{}, "", err
+	}
+	each, err := one(form, "services", "each")
+	if err != nil {
+		return Choice{}, "", err
 	}
 	for _, name := range granted {
 		if !slices.ContainsFunc(s.Categories, func(c Category) bool { return c.Name == name }) {
@@ -52,30 +67,118 @@ func Parse(form map[string][]string, s *Site) (Choice, Action, error) {
 			return Choice{}, "", fmt.Errorf("service %q is not one of this site's", id)
 		}
 	}
-	if len(accept) == 1 { // a plain form sends the ticked boxes beside the button that was pressed: the button counts
-		granted, services = nil, nil
+	if since := s.since(before); before == nil || since.material || since.controller {
+		// There is nothing that could be kept.
+		switch accept {
+		case "new":
+			accept = "all"
+		case "kept":
+			accept = "none"
+		}
 	}
-	all := len(accept) == 1 && accept[0] == "all"
-	c := s.choose(func(name string) bool { return all || slices.Contains(granted, name) })
+	// A plain form sends the ticked boxes beside the button that was pressed: the button counts.
+	switch accept {
+	case "all":
+		return s.choose(func(*Category) bool { return true }), AcceptAll, nil
+	case "none":
+		return s.Refuse(), RejectAll, nil
+	case "unsold":
+		return s.choose(func(c *Category) bool { return !c.Sells }), Custom, nil
+	case "new", "kept":
+		return s.amend(before, accept == "new"), Custom, nil
+	}
+	c := s.choose(func(c *Category) bool { return slices.Contains(granted, c.Name) })
+	if each != "" {
+		c.Refused = s.others(services, c.Granted)
+	}
 	c.Services = s.alone(services, c.Granted)
-	switch {
-	case all:
-		return c, AcceptAll, nil
-	case len(c.Granted)+len(c.Services) == 0:
+	if len(c.Granted)+len(c.Services) == 0 {
 		return c, RejectAll, nil
 	}
 	return c, Custom, nil
 }
 
-// Refuse is the choice that declines everything optional.
-func (s *Site) Refuse() Choice { return s.choose(func(string) bool { return false }) }
+// one reads a field that is there at most once, with one of some values.
+func one(form map[string][]string, name string, values ...string) (string, error) {
+	switch given := form[name]; {
+	case len(given) == 0:
+		return "", nil
+	case len(given) == 1 && slices.Contains(values, given[0]):
+		return given[0], nil
+	default:
+		return "", fmt.Errorf("%s is %q: it is one of %s", name, strings.Join(given, ", "), strings.Join(values, ", "))
+	}
+}
 
-func (s *Site) choose(grants func(category string) bool) Choice {
+// Grants tells whether a choice allows anything optional.
+func (c *Choice) Grants() bool { return len(c.Granted)+len(c.Services) > 0 }
+
+// Within tells whether a choice allows nothing that the one before it, which may be nil, did not allow.
+func (c *Choice) Within(before *Choice) bool {
+	if before == nil {
+		return !c.Grants()
+	}
+	has := func(list []string) func(string) bool {
+		return func(name string) bool { return !slices.Contains(list, name) }
+	}
+	return !slices.ContainsFunc(c.Granted, has(before.Granted)) && !slices.ContainsFunc(before.Refused, has(c.Refused)) &&
+		!slices.ContainsFunc(c.Services, has(before.Services))
+}
+
+// amend is the choice before, with what came after it allowed or declined.
+func (s *Site) amend(before *Choice, allow bool) Choice {
+	shown := s.shown(before)
+	c := s.choose(func(c *Category) bool {
+		return slices.Contains(before.Granted, c.Name) || allow && !slices.Contains(before.Denied, c.Name)
+	})
+	c.Refused = slices.DeleteFunc(slices.Clone(before.Refused), func(id string) bool { return s.tag(id) < 0 })
+	c.Services = slices.DeleteFunc(slices.Clone(before.Services), func(id string) bool {
+		i := s.tag(id)
+		return i < 0 || !slices.Contains(shown, s.Tags[i].entry()) && !allow
+	})
+	for i := range s.Tags {
+		t := &s.Tags[i]
+		isNew := !slices.Contains(shown, t.entry())
+		switch {
+		case !isNew || !slices.Contains(before.Granted, t.Category):
+		case !allow && !slices.Contains(c.Refused, t.ID):
+			c.Refused = append(c.Refused, t.ID)
+		case allow && s.separates():
+			c.Services = append(c.Services, t.ID)
+		}
+	}
+	slices.Sort(c.Refused)
+	slices.Sort(c.Services)
+	c.Services = slices.Compact(c.Services)
+	return c
+}
+
+// others are the tags of accepted categories that were not among the services named, where some of the category were.
+func (s *Site) others(services, granted []string) []string {
+	named := map[string]bool{}
+	for _, id := range services {
+		named[s.Tags[s.tag(id)].Category] = true
+	}
+	var out []string
+	for i := range s.Tags {
+		t := &s.Tags[i]
+		if named[t.Category] && slices.Contains(granted, t.Category) && !slices.Contains(services, t.ID) {
+			out = append(out, t.ID)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Refuse is the choice that declines everything optional.
+func (s *Site) Refuse() Choice { return s.choose(func(*Category) bool { return false }) }
+
+func (s *Site) choose(grants func(*Category) bool) Choice {
 	c := Choice{Policy: s.Policy.Version, List: s.List(), Granted: []string{}, Denied: []string{}}
 	for i := range s.Categories {
 		switch cat := &s.Categories[i]; {
 		case cat.Required:
-		case grants(cat.Name):
+		case grants(cat):
 			c.Granted = append(c.Granted, cat.Name)
 		default:
 			c.Denied = append(c.Denied, cat.Name)
@@ -89,7 +192,7 @@ func (s *Site) choose(grants func(category string) bool) Choice {
 // alone keeps of the services those that a granted category does not cover already; where some regime wants an act for
 // each recipient, all of them are kept, since there the category covers nothing.
 func (s *Site) alone(services, granted []string) []string {
-	separate := slices.ContainsFunc(s.Regimes, func(r Regime) bool { return r.Separate })
+	separate := s.separates()
 	var kept []string
 	for _, id := range services {
 		if separate || !slices.Contains(granted, s.Tags[s.tag(id)].Category) {
@@ -100,6 +203,10 @@ func (s *Site) alone(services, granted []string) []string {
 	return slices.Compact(kept)
 }
 
+func (s *Site) separates() bool {
+	return slices.ContainsFunc(s.Regimes, func(r Regime) bool { return r.Separate })
+}
+
 // State is a short name of what a choice says, the same for every visitor who chose the same: the readable mirror beside
 // the signed cookie. It is 8 characters of A-Z a-z 0-9 - _, or "" for no choice.
 func (c *Choice) State() string {
@@ -107,18 +214,29 @@ func (c *Choice) State() string {
 		return ""
 	}
 	return short(8, "choice", c.Policy, c.List, strings.Join(c.Granted, ","), strings.Join(c.Denied, ","),
-		strings.Join(c.Services, ","), fmt.Sprint(c.GPC))
+		strings.Join(c.Services, ","), strings.Join(c.Refused, ","), fmt.Sprint(c.GPC, c.Minor))
 }
 
-// Entries are the site's vendors as a choice knows them, "tag@category", sorted: a tag that moves to another category is
-// new to a visitor who chose before.
+// Entries are what a choice knows of the site, sorted: its vendors, "tag@category", so that a tag that moves to another
+// category is new to a visitor who chose before; and who is answerable.
 func (s *Site) Entries() []string {
-	list := make([]string, 0, len(s.Tags))
+	list := make([]string, 0, len(s.Tags)+1)
 	for i := range s.Tags {
 		list = append(list, s.Tags[i].entry())
 	}
+	list = append(list, s.controller())
 	slices.Sort(list)
 	return list
+}
+
+const controllerEntry = "controller="
+
+func (s *Site) controller() string { return controllerEntry + s.Controller.Name }
+
+// controllerChanged tells whether a list names another controller. One that names none says nothing.
+func controllerChanged(entries []string, now string) bool {
+	i := slices.IndexFunc(entries, func(e string) bool { return strings.HasPrefix(e, controllerEntry) })
+	return i >= 0 && entries[i] != now
 }
 
 // List is the id of the site's present vendor list: 6 characters.

@@ -26,10 +26,29 @@ type Site struct {
 	Memory       time.Duration // how long a choice holds: 180 days unless configured, at most 395 (B10, C1)
 	Retention    Retention     // how long records are kept (C10)
 	Appearance   Appearance
+	Words        map[string]map[string]string // the site's own words: language, then the word's name
+	Minors       Minors
+	PerVendor    bool // each vendor can be switched off by itself (B5)
 
 	// Lists holds the vendor lists that this site had before: the list's id (Site.List) to its entries. A choice
 	// names the list that its visitor was shown, so that what came later is known to be new (B11).
 	Lists map[string][]string
+
+	// History holds the versions that the policy had, oldest first, the one in force last. A grant does not hold over a
+	// material one.
+	History []Version
+}
+
+// Version is a version of the policy.
+type Version struct {
+	Name     string
+	Material bool
+}
+
+// Minors is how visitors under an age are protected (F4).
+type Minors struct {
+	Age      int  // in years; 0: nobody is asked
+	Guardian bool // a parent or guardian can consent for them
 }
 
 // Controller is who is answerable for the site (B6).
@@ -41,17 +60,48 @@ type Controller struct {
 // Policy is the version of the cookie policy in force.
 type Policy struct {
 	Version  string
-	Material bool   // a grant given under an older version does not hold (B11)
-	File     string // Markdown
-	Summary  string // what changed, in a line
+	Material bool              // a grant given under an older version does not hold (B11)
+	File     string            // Markdown
+	Summary  map[string]string // what changed, in a line, by language; "" for all of them
+	From     time.Time         // the day from which it is in force; zero where that is not said
+	Former   []Policy          // versions before this one, oldest first, for the archive (C6)
+	Next     *Policy           // a version that comes into force on its day (F9), or nil
+}
+
+// Dated tells whether the configuration says from when a version is in force.
+func (p Policy) Dated(version string) bool {
+	for _, v := range append(slices.Clone(p.Former), p) {
+		if v.Version == version {
+			return !v.From.IsZero()
+		}
+	}
+	return p.Next != nil && p.Next.Version == version
+}
+
+// At is the policy in force at a time: the next one takes the place of this one on its day.
+func (p Policy) At(now time.Time) Policy {
+	if p.Next == nil || now.Before(p.Next.From) {
+		return p
+	}
+	next, before := *p.Next, p
+	before.Former, before.Next = nil, nil
+	next.Former = append(slices.Clone(p.Former), before)
+	return next
 }
 
 // Appearance is how the banner looks.
 type Appearance struct {
-	Position string // bottom, top or corner
+	Position string // bottom, top, corner, top-corner or centre
 	Theme    string // auto, light or dark
-	Accent   string // "#rrggbb"
+	Light    Colours
+	Dark     Colours
+	Radius   int    // of the corners, CSS pixels
+	Font     string // CSS font-family
+	Control  string // the small permanent control: auto, start, end or off
 }
+
+// Colours are "#rrggbb", or "" for what Stile chooses.
+type Colours struct{ Accent, OnAccent, Background, Text string }
 
 // Retention is how long records are kept, in calendar units.
 type Retention struct{ Years, Months, Days int }
@@ -76,7 +126,7 @@ type Tag struct {
 	Needs    []string // ids of tags that must have loaded before this one
 	Load     Load
 	Cookies  []Cookie
-	Storage  []string // localStorage and sessionStorage keys, "*" for any ending
+	Storage  []string // localStorage and sessionStorage keys, and IndexedDB databases, "*" for any ending
 	Policy   string   // URL of the vendor's privacy policy, or ""
 }
 
@@ -99,16 +149,18 @@ type Attr struct{ Name, Value string }
 
 // Cookie is a cookie that a tag sets on the site's own domain.
 type Cookie struct {
-	Name     string // "*" stands for any ending
-	Lifetime string // as the vendor states it, for people
+	Name     string            // "*" stands for any ending
+	Lifetime string            // as the vendor states it: "session", "90 days"
+	Purpose  map[string]string // language to words; the category's purpose where it has none
 }
 
 // Visit is what is known of one visit when it is decided.
 type Visit struct {
-	Choice *Choice   // nil: no choice, or none that could be believed
-	Region string    // ISO 3166: "DE", "US-CA"; "" when unknown
-	GPC    bool      // Sec-GPC: 1
-	Now    time.Time // when it is decided
+	Choice  *Choice   // nil: no choice, or none that could be believed
+	Region  string    // ISO 3166: "DE", "US-CA"; "" when unknown
+	GPC     bool      // Sec-GPC: 1
+	Crawler bool      // a search engine's or the like: nobody who could choose
+	Now     time.Time // when it is decided
 }
 
 // Decision is what Decide decided: for each category and each tag released or withheld, because.
@@ -116,7 +168,10 @@ type Decision struct {
 	Regime     *Regime
 	Choice     *Choice // the choice in force, or nil
 	GPC        bool
-	Ask        bool      // the visitor must be asked, or told
+	Crawler    bool
+	Ask        bool      // the visitor must be asked
+	Why        Kind      // and why: NotChosen, Added, PolicyChanged or ControllerChanged
+	Tell       bool      // the policy changed a little since the choice: a line says so
 	New        []string  // names of categories and tags that came after the choice (B11)
 	Categories []Verdict // one for each Site.Categories
 	Tags       []Verdict // one for each Site.Tags
@@ -130,7 +185,7 @@ type Verdict struct {
 
 // Decide decides a visit. It is the only place in Stile where a tag is released.
 func Decide(s *Site, v Visit) Decision {
-	d := Decision{Regime: s.Regime(v.Region), GPC: v.GPC}
+	d := Decision{Regime: s.Regime(v.Region), GPC: v.GPC, Crawler: v.Crawler}
 	expired := false
 	if v.Choice != nil {
 		switch {
@@ -141,18 +196,35 @@ func Decide(s *Site, v Visit) Decision {
 			d.Choice = v.Choice
 		}
 	}
+	past := s.since(d.Choice)
 	d.Categories = make([]Verdict, len(s.Categories))
 	for i := range s.Categories {
-		d.Categories[i] = d.category(s, &s.Categories[i], expired)
+		d.Categories[i] = d.category(&s.Categories[i], past, expired)
 	}
-	shown := s.shown(d.Choice)
 	d.Tags = make([]Verdict, len(s.Tags))
 	for i := range s.Tags {
-		d.Tags[i] = d.tag(s, &s.Tags[i], shown)
+		d.Tags[i] = d.tag(s, &s.Tags[i], past)
 	}
 	d.withholdNeedy(s)
-	d.Ask = d.mustAsk(s)
+	d.Ask = d.mustAsk(s, past)
+	d.Tell = d.Choice != nil && !d.Ask && !d.Crawler && d.Choice.Policy != s.Policy.Version
 	return d
+}
+
+// past is what has changed since a choice.
+type past struct {
+	shown      []string // entries of the vendor list that it was made by
+	material   bool     // the policy changed materially: grants no longer hold, refusals always do
+	controller bool     // somebody else is answerable: the same
+}
+
+// since is what has changed at the site since a choice.
+func (s *Site) since(c *Choice) past {
+	if c == nil {
+		return past{}
+	}
+	shown := s.shown(c)
+	return past{shown: shown, material: s.materialSince(c.Policy), controller: controllerChanged(shown, s.controller())}
 }
 
 // clockSkew is how far in the future a choice may be before it is not believed: two servers' clocks differ.
@@ -173,20 +245,24 @@ func (d *Decision) Allows(s *Site, name string) bool {
 	return false
 }
 
-func (d *Decision) category(s *Site, c *Category, expired bool) Verdict {
+func (d *Decision) category(c *Category, since past, expired bool) Verdict {
 	choice := d.Choice
 	switch {
 	case c.Required:
 		return released(Required, c.Name)
+	case d.Crawler:
+		return withheld(Crawler, c.Name)
 	case d.GPC && c.Sells && (choice == nil || !choice.GPC || !slices.Contains(choice.Granted, c.Name)):
 		return withheld(Signal, c.Name)
 	case choice != nil && slices.Contains(choice.Denied, c.Name):
 		return withheld(Declined, c.Name).at(choice.Time)
 	case choice != nil && slices.Contains(choice.Granted, c.Name):
-		if outdated(s, choice) {
+		switch {
+		case since.controller:
+			return withheld(ControllerChanged, c.Name).at(choice.Time)
+		case since.material:
 			return withheld(PolicyChanged, c.Name).at(choice.Time)
-		}
-		if d.Regime.Separate {
+		case d.Regime.Separate:
 			return withheld(Separate, c.Name).in(d.Regime)
 		}
 		return released(Granted, c.Name).at(choice.Time)
@@ -202,31 +278,47 @@ func (d *Decision) category(s *Site, c *Category, expired bool) Verdict {
 	return withheld(NotChosen, c.Name)
 }
 
-// tag decides a tag; shown are the entries of the vendor list that the choice was made by.
-func (d *Decision) tag(s *Site, t *Tag, shown []string) Verdict {
+func (d *Decision) tag(s *Site, t *Tag, since past) Verdict {
 	i := slices.IndexFunc(s.Categories, func(c Category) bool { return c.Name == t.Category })
 	if i < 0 {
 		return withheld(NotChosen, t.Category) // the configuration refuses it; fail closed all the same
 	}
 	c, v, choice := &s.Categories[i], d.Categories[i], d.Choice
-	if c.Required {
+	if c.Required || choice == nil || d.Crawler {
 		return v
 	}
-	if choice != nil && slices.Contains(choice.Services, t.ID) && !outdated(s, choice) && (!d.GPC || !c.Sells || choice.GPC) {
+	if slices.Contains(choice.Refused, t.ID) {
+		return withheld(Declined, t.Name).at(choice.Time)
+	}
+	seen := slices.Contains(since.shown, t.entry())
+	alone := slices.Contains(choice.Services, t.ID) && !since.material && !since.controller && (!d.GPC || !c.Sells || choice.GPC)
+	switch {
+	case alone && seen:
 		return released(GrantedAlone, t.Name).at(choice.Time)
-	}
-	if v.Because.Kind == Separate {
-		return withheld(Separate, t.Name).in(d.Regime)
-	}
-	if v.Released && v.Because.Kind == Granted && !slices.Contains(shown, t.entry()) {
+	case alone, !seen && (v.Because.Kind == Granted || v.Because.Kind == Separate):
 		return withheld(Added, t.Name).at(choice.Time)
+	case v.Because.Kind == Separate:
+		return withheld(Separate, t.Name).in(d.Regime)
 	}
 	return v
 }
 
-// outdated tells whether the policy changed materially after the choice, so that its grants no longer hold; its
-// refusals always do.
-func outdated(s *Site, c *Choice) bool { return s.Policy.Material && c.Policy != s.Policy.Version }
+// materialSince tells whether the policy changed materially after a version. Of a version that is not known every
+// material one is held to be later.
+func (s *Site) materialSince(version string) bool {
+	if version == s.Policy.Version {
+		return false
+	}
+	for _, v := range slices.Backward(s.History) {
+		if v.Name == version {
+			return false
+		}
+		if v.Material {
+			return true
+		}
+	}
+	return s.Policy.Material
+}
 
 // withholdNeedy withholds what needs a tag that is withheld, until nothing changes: needs may be chained.
 func (d *Decision) withholdNeedy(s *Site) {
@@ -246,16 +338,25 @@ func (d *Decision) withholdNeedy(s *Site) {
 	}
 }
 
-func (d *Decision) mustAsk(s *Site) bool {
+// mustAsk tells whether the visitor must be asked, and notes why.
+func (d *Decision) mustAsk(s *Site, since past) bool {
+	if d.Crawler {
+		return false
+	}
+	policy := d.Choice != nil && since.material && len(d.Choice.Services) > 0
+	open := false // there is a choice to be made at all
 	for i, v := range d.Categories {
-		switch {
-		case s.Categories[i].Required:
-		case d.Choice == nil:
-			return true
-		case v.Because.Kind == PolicyChanged:
-			return true
-		case v.Because.Kind == Added, v.Because.Kind == NotObjected, v.Because.Kind == NoticeOnly:
-			d.New = append(d.New, s.Categories[i].Name)
+		if s.Categories[i].Required {
+			continue
+		}
+		open = true
+		switch v.Because.Kind {
+		case PolicyChanged:
+			policy = true
+		case Added, NotObjected, NoticeOnly:
+			if d.Choice != nil {
+				d.New = append(d.New, s.Categories[i].Name)
+			}
 		}
 	}
 	for i, v := range d.Tags {
@@ -263,6 +364,18 @@ func (d *Decision) mustAsk(s *Site) bool {
 			d.New = append(d.New, s.Tags[i].Name)
 		}
 	}
+	switch {
+	case d.Choice == nil:
+		d.Why = NotChosen
+		return open
+	case since.controller:
+		d.Why = ControllerChanged
+		return open
+	case policy:
+		d.Why = PolicyChanged
+		return true
+	}
+	d.Why = Added
 	return len(d.New) > 0
 }
 

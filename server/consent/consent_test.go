@@ -38,7 +38,7 @@ func shop() *Site {
 
 func choose(t *testing.T, s *Site, at time.Time, form map[string][]string) *Choice {
 	t.Helper()
-	c, _, err := Parse(form, s)
+	c, _, err := Parse(form, s, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +273,7 @@ func genVisit(t *rapid.T, s *Site) Visit {
 			form["service"] = append(form["service"], tag.ID)
 		}
 	}
-	c, _, err := Parse(form, s)
+	c, _, err := Parse(form, s, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,6 +310,7 @@ func TestParse(t *testing.T) {
 		form            map[string][]string
 		granted, denied string
 		services        string
+		refused         string
 		action          Action
 		err             string
 	}{
@@ -320,15 +321,22 @@ func TestParse(t *testing.T) {
 		{name: "twice", form: map[string][]string{"category": {"analytics", "analytics"}}, granted: "analytics", denied: "functional marketing", action: Custom},
 		{name: "the required one", form: map[string][]string{"category": {"necessary"}}, denied: "analytics functional marketing", action: RejectAll},
 		{name: "a service", form: map[string][]string{"service": {"ads"}}, denied: "analytics functional marketing", services: "ads", action: Custom},
+		{name: "F13 what sells is off", form: map[string][]string{"accept": {"unsold"}}, granted: "analytics functional", denied: "marketing", action: Custom},
+		{name: "new, with nothing before", form: map[string][]string{"accept": {"new"}}, granted: "analytics functional marketing", action: AcceptAll},
+		{name: "kept, with nothing before", form: map[string][]string{"accept": {"kept"}}, denied: "analytics functional marketing", action: RejectAll},
+		{name: "B5 one of two", form: map[string][]string{"services": {"each"}, "category": {"marketing"}, "service": {"ads"}}, granted: "marketing", denied: "analytics functional", services: "ads", refused: "loyalty", action: Custom},
+		{name: "B5 none of two is all of them", form: map[string][]string{"services": {"each"}, "category": {"marketing"}}, granted: "marketing", denied: "analytics functional", action: Custom},
+		{name: "not each", form: map[string][]string{"category": {"marketing"}, "service": {"ads"}}, granted: "marketing", denied: "analytics functional", services: "ads", action: Custom},
+		{name: "services that are not each", form: map[string][]string{"services": {"some"}}, err: `services is "some": it is one of each`},
 		{name: "the button counts", form: map[string][]string{"accept": {"none"}, "category": {"analytics"}}, denied: "analytics functional marketing", action: RejectAll},
 		{name: "unknown category", form: map[string][]string{"category": {"marketting"}}, err: `category "marketting" is not one of this site's`},
 		{name: "unknown service", form: map[string][]string{"service": {"x"}}, err: `service "x" is not one of this site's`},
-		{name: "unknown accept", form: map[string][]string{"accept": {"yes"}}, err: `accept is "yes": it is one of all, none`},
-		{name: "two accepts", form: map[string][]string{"accept": {"all", "none"}}, err: `accept is "all, none": it is one of all, none`},
+		{name: "unknown accept", form: map[string][]string{"accept": {"yes"}}, err: `accept is "yes": it is one of all, none, unsold, new, kept`},
+		{name: "two accepts", form: map[string][]string{"accept": {"all", "none"}}, err: `accept is "all, none": it is one of all, none, unsold, new, kept`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			c, action, err := Parse(test.form, s)
+			c, action, err := Parse(test.form, s, nil)
 			if test.err != "" {
 				if err == nil || err.Error() != test.err {
 					t.Fatalf("error %v, want %s", err, test.err)
@@ -338,8 +346,8 @@ func TestParse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := []string{strings.Join(c.Granted, " "), strings.Join(c.Denied, " "), strings.Join(c.Services, " "), string(action)}
-			if want := []string{test.granted, test.denied, test.services, string(test.action)}; !slices.Equal(got, want) {
+			got := []string{strings.Join(c.Granted, " "), strings.Join(c.Denied, " "), strings.Join(c.Services, " "), strings.Join(c.Refused, " "), string(action)}
+			if want := []string{test.granted, test.denied, test.services, test.refused, string(test.action)}; !slices.Equal(got, want) {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		})

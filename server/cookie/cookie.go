@@ -67,12 +67,19 @@ func (c *Codec) Decode(site, value string) (*consent.Choice, error) {
 	return &choice, nil
 }
 
-// payload is the serializer: version, receipt, time, flags, policy, list, granted, denied, services. A string is its
+// payload is the serializer: version, receipt, time, flags, policy, list, granted, denied, services, refused. A string is its
 // length in a byte and its bytes; a list its length in a byte and its strings, in which the categories that every site
 // has are one byte.
 type payload struct{}
 
-const version = 1
+// Version 1 had no flag for minors and no refused.
+const version = 2
+
+// Flags.
+const (
+	flagGPC = 1 << iota
+	flagMinor
+)
 
 // known are the category names that are written as one byte, by position. The order is part of the format.
 var known = []string{"", "necessary", "functional", "analytics", "marketing"}
@@ -88,7 +95,10 @@ func (payload) Serialize(src any) ([]byte, error) {
 	b = binary.BigEndian.AppendUint32(b, uint32(c.Time.Unix()))
 	var flags byte
 	if c.GPC {
-		flags = 1
+		flags |= flagGPC
+	}
+	if c.Minor {
+		flags |= flagMinor
 	}
 	b = append(b, flags)
 	var err error
@@ -97,7 +107,7 @@ func (payload) Serialize(src any) ([]byte, error) {
 			return nil, err
 		}
 	}
-	for _, list := range [][]string{c.Granted, c.Denied, c.Services} {
+	for _, list := range [][]string{c.Granted, c.Denied, c.Services, c.Refused} {
 		if len(list) > 255 {
 			return nil, fmt.Errorf("a choice of %d names is too long", len(list))
 		}
@@ -131,15 +141,18 @@ func (payload) Deserialize(src []byte, dst any) error {
 	if !ok {
 		return fmt.Errorf("a choice is wanted, not %T", dst)
 	}
-	if len(src) < 22 || src[0] != version || src[21] > 1 {
+	if len(src) < 22 || src[0] == 0 || src[0] > version || src[21] > flagGPC|flagMinor || src[0] == 1 && src[21] > flagGPC {
 		return errPayload
 	}
 	copy(c.Receipt[:], src[1:17])
 	c.Time = time.Unix(int64(binary.BigEndian.Uint32(src[17:21])), 0).UTC()
-	c.GPC = src[21] == 1
+	c.GPC, c.Minor = src[21]&flagGPC != 0, src[21]&flagMinor != 0
 	r := reader{rest: src[22:]}
 	c.Policy, c.List = r.text(), r.text()
 	c.Granted, c.Denied, c.Services = r.list(), r.list(), r.list()
+	if src[0] > 1 {
+		c.Refused = r.list()
+	}
 	if r.bad || len(r.rest) > 0 {
 		return errPayload
 	}

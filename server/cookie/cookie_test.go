@@ -33,7 +33,7 @@ func codec(t testing.TB, secrets ...byte) *Codec {
 func choice() *consent.Choice {
 	return &consent.Choice{
 		Receipt: uuid.MustParse("01938a5c-1c2d-7e3f-8a4b-5c6d7e8f9a0b"), Time: time.Unix(1795348800, 0).UTC(),
-		Policy: "2026-11-01", List: "AbC-_9", Granted: []string{"analytics", "functional"}, Denied: []string{"marketing"}, Services: []string{},
+		Policy: "2026-11-01", List: "AbC-_9", Granted: []string{"analytics", "functional"}, Denied: []string{"marketing"}, Services: []string{}, Refused: []string{},
 	}
 }
 
@@ -45,7 +45,7 @@ func TestRoundTrip(t *testing.T) {
 		want := &consent.Choice{
 			Time:   time.Unix(rapid.Int64Range(0, 1<<32-1).Draw(t, "time"), 0).UTC(),
 			Policy: rapid.StringMatching(`[A-Za-z0-9._-]{1,32}`).Draw(t, "policy"), List: rapid.StringMatching(`[A-Za-z0-9_-]{6}`).Draw(t, "list"),
-			Granted: names("granted"), Denied: names("denied"), Services: names("services"), GPC: rapid.Bool().Draw(t, "gpc"),
+			Granted: names("granted"), Denied: names("denied"), Services: names("services"), Refused: names("refused"), GPC: rapid.Bool().Draw(t, "gpc"), Minor: rapid.Bool().Draw(t, "minor"),
 		}
 		copy(want.Receipt[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "receipt"))
 		value, err := c.Encode("shop", want)
@@ -60,6 +60,29 @@ func TestRoundTrip(t *testing.T) {
 			t.Fatal(d)
 		}
 	})
+}
+
+// TestFirstVersion: a choice that was signed before there were minors and refused vendors holds.
+func TestFirstVersion(t *testing.T) {
+	want := choice()
+	plain, err := payload{}.Serialize(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := bytes.Clone(plain[:len(plain)-1])
+	old[0] = 1
+	var got consent.Choice
+	if err := (payload{}).Deserialize(old, &got); err != nil {
+		t.Fatal(err)
+	}
+	want.Refused = nil
+	if d := cmp.Diff(want, &got); d != "" {
+		t.Error(d)
+	}
+	old[21] = flagMinor
+	if err := (payload{}).Deserialize(old, &got); err == nil {
+		t.Error("the first version had no flag for minors")
+	}
 }
 
 // C2: under 200 bytes, name and all, for a site with the usual categories.

@@ -6,9 +6,12 @@
 package gate
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/a-h/templ"
 
 	"github.com/stilehq/stile/banner"
 	"github.com/stilehq/stile/server/consent"
@@ -20,7 +23,7 @@ type Gate struct {
 	parts *parts
 	tags  []string // as object literals, one for each Site.Tags
 	words map[string]*banner.Words
-	style struct{ banner, dialog, page string }
+	style struct{ banner, note, dialog, place, page string }
 	kept  *store
 }
 
@@ -43,27 +46,57 @@ func New(site *consent.Site) (*Gate, error) {
 		g.tags = append(g.tags, tag)
 	}
 	for _, lang := range site.Languages {
-		if g.words[lang], err = banner.LoadWords(lang); err != nil {
+		words, err := banner.LoadWords(lang)
+		if err != nil {
 			return nil, err
 		}
+		g.words[lang] = words.With(site.Words[lang])
 	}
-	look := site.Appearance
-	layout := []string{"shared.css", "banner.css"}
-	if look.Position != "" && look.Position != "bottom" {
-		layout = append(layout, "position-"+look.Position+".css")
-	}
-	theme := func(selector string) string { return banner.Theme(selector, look.Theme, look.Accent) }
-	if g.style.banner, err = style("stile-banner", theme("stile-banner"), layout...); err != nil {
-		return nil, err
-	}
-	if g.style.dialog, err = style("stile-dialog", theme("stile-dialog"), "shared.css", "dialog.css"); err != nil {
-		return nil, err
-	}
-	if g.style.page, err = style("stile-page", theme("html"), "page.css", "dialog.css"); err != nil {
+	if err := g.draw(); err != nil {
 		return nil, err
 	}
 	g.kept = newStore(Memory)
 	return g, nil
+}
+
+// draw makes the style sheets.
+func (g *Gate) draw() (err error) {
+	look := look(g.site.Appearance)
+	layout := append([]string{"shared.css", "banner.css"}, layouts[g.site.Appearance.Position]...)
+	const placed = ":is(stile-embed,stile-control,stile-note)"
+	for _, sheet := range []struct {
+		to                *string
+		element, selector string
+		files             []string
+	}{
+		{&g.style.banner, "stile-banner", "stile-banner", layout},
+		{&g.style.note, "stile-note", "stile-note", []string{"shared.css", "note.css"}},
+		{&g.style.dialog, "stile-dialog", "stile-dialog", []string{"shared.css", "dialog.css"}},
+		{&g.style.place, placed, placed, []string{"shared.css", "note.css", "place.css"}},
+		{&g.style.page, "stile-page", "html", []string{"page.css", "dialog.css"}},
+	} {
+		if *sheet.to, err = style(sheet.element, banner.Theme(sheet.selector, look), sheet.files...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// layouts are the style sheets of the positions, beside that of the banner at the bottom.
+var layouts = map[string][]string{
+	"top": {"position-top.css"}, "corner": {"position-corner.css"}, "centre": {"position-centre.css"},
+	"top-corner": {"position-corner.css", "position-top.css"},
+}
+
+func look(a consent.Appearance) banner.Look {
+	return banner.Look{Theme: a.Theme, Light: banner.Colours(a.Light), Dark: banner.Colours(a.Dark), Radius: a.Radius, Font: a.Font}
+}
+
+// Contrast is the contrast of text on its background and of what is written on the buttons, each 1 to 21, with what Stile
+// chooses for colours that are not given.
+func Contrast(dark bool, c consent.Colours) (text, button float64) {
+	filled := banner.Colours(c).Fill(dark)
+	return banner.Contrast(filled.Text, filled.Background), banner.Contrast(filled.OnAccent, filled.Accent)
 }
 
 // Turn counts how often the gate let go of answers to make room. Who holds on to some lets go of them when it changes.
@@ -88,7 +121,8 @@ func answerKey(d *consent.Decision, lang string) string {
 		b.WriteByte("01"[bit(v.Released)])
 	}
 	b.WriteByte("|g"[bit(d.GPC)])
-	if d.Ask {
+	b.WriteByte("|c"[bit(d.Crawler)])
+	if d.Ask || d.Tell {
 		b.WriteString(lang)
 	}
 	return b.String()
@@ -113,19 +147,32 @@ func (g *Gate) compose(d *consent.Decision, lang string) (string, error) {
 		}
 	}
 	list := "[" + strings.Join(released, ",") + "]"
-	if !d.Ask {
+	if !d.Ask && !d.Tell {
 		return "(" + g.parts.core + ")(" + state + "," + list + ")\n", nil
 	}
 	v, err := g.View(d, lang)
 	if err != nil {
 		return "", err
 	}
-	markup, err := render(banner.Banner(v))
+	what, view, text := g.parts.note, banner.Note(v), []string{g.style.note}
+	if d.Ask {
+		what, view, text = g.parts.banner, banner.Banner(v), []string{g.style.banner, v.Words.Saved}
+	}
+	markup, err := render(view)
 	if err != nil {
 		return "", fmt.Errorf("drawing the banner in %s: %w", lang, err)
 	}
-	ui := "k=>(" + g.parts.banner + ")(k," + literal(markup) + "," + literal(g.style.banner) + "," + literal(v.Words.Saved) + ")"
-	return "(" + g.parts.core + ")(" + state + "," + list + "," + g.parts.act + "," + ui + ")\n", nil
+	return "(" + g.parts.core + ")(" + state + "," + list + "," + g.parts.act + "," + call(what, append([]string{markup}, text...)...) + ")\n", nil
+}
+
+// call is a function of the kernel that calls a part with it and some text.
+func call(part string, text ...string) string {
+	var b strings.Builder
+	b.WriteString("k=>(" + part + ")(k")
+	for _, t := range text {
+		b.WriteString("," + literal(t))
+	}
+	return b.String() + ")"
 }
 
 // state is what the answer was made for: see State in assets/types.d.ts.
@@ -149,12 +196,21 @@ func (g *Gate) state(d *consent.Decision, lang string) (string, error) {
 	o.raw("c", literal(strings.Join(allowed, " ")))
 	o.raw("d", literal(strings.Join(denied, " ")))
 	o.text("r", d.Regime.Name)
-	if d.Ask {
+	o.text("v", map[string]string{"auto": "a", "start": "s", "end": "e"}[g.site.Appearance.Control])
+	if g.site.Minors.Age > 0 {
+		o.raw("m", "1")
+	}
+	if d.Ask || d.Tell {
 		notice, err := g.Notice(d.Regime, lang)
 		if err != nil {
 			return "", err
 		}
-		o.raw("a", "1")
+		if d.Ask {
+			o.raw("a", "1")
+		}
+		if d.Regime.Model == consent.OptOut {
+			o.text("w", strings.Join(g.selling(), " "))
+		}
 		o.text("l", lang)
 		o.text("h", notice.Hash)
 		if len(g.site.Languages) > 1 {
@@ -181,10 +237,53 @@ func (g *Gate) Dialog(r *consent.Regime, gpc bool, lang string) (*Answer, error)
 		if err != nil {
 			return "", fmt.Errorf("drawing the dialog in %s: %w", lang, err)
 		}
-		ui := "k=>(" + g.parts.dialog + ")(k," + literal(markup) + "," + literal(g.style.dialog) + "," +
-			literal(v.Words.Saved) + "," + literal(notice.Hash) + ")"
+		ui := call(g.parts.dialog, markup, g.style.dialog, v.Words.Saved, notice.Hash)
+		if v.Age > 0 {
+			step, err := render(banner.AgeStep(v))
+			if err != nil {
+				return "", fmt.Errorf("drawing the question for the age in %s: %w", lang, err)
+			}
+			ui = "k=>{(" + ui + ")(k);(" + g.parts.age + ")(k," + literal(step) + "," +
+				literal(map[string]string{"guardian": v.Words.Age.Guardian, "copied": v.Words.Age.Copied}) + ")}"
+		}
 		return "stile._(0,0," + g.parts.act + "," + ui + ")\n", nil
 	})
+}
+
+// Page returns the script that draws what stands in the page: placeholders, the permanent control, what is left after a
+// withdrawal. It is the same for every visitor, and names the vendors as the preferences do.
+func (g *Gate) Page(r *consent.Regime, lang string) (*Answer, error) {
+	return g.kept.get(strings.Join([]string{"page", r.Name, lang}, "|"), func() (string, error) {
+		v, err := g.View(&consent.Decision{Regime: r}, lang)
+		if err != nil {
+			return "", err
+		}
+		html := map[string]string{"company": v.Words.Left.Company, "browser": v.Words.Left.Browser}
+		for name, c := range map[string]templ.Component{"embed": banner.Placeholder(v), "control": banner.Control(v), "left": banner.Leftovers(v)} {
+			if html[name], err = render(c); err != nil {
+				return "", fmt.Errorf("drawing %s in %s: %w", name, lang, err)
+			}
+		}
+		purposes, services := map[string][2]string{}, map[string][2]string{}
+		for _, c := range v.Categories {
+			purposes[c.Name] = [2]string{c.Title, c.Purpose}
+			for _, s := range c.Services {
+				services[s.ID] = [2]string{cmp.Or(s.Company, s.Name), c.Name}
+			}
+		}
+		return "stile._(0,0,null,k=>(" + g.parts.page + ")(k," + literal(html) + "," + literal(g.style.place) + "," + literal(purposes) + "," +
+			literal(services) + "))\n", nil
+	})
+}
+
+// selling are the optional categories that sell or share data.
+func (g *Gate) selling() (names []string) {
+	for i := range g.site.Categories {
+		if c := &g.site.Categories[i]; c.Sells && !c.Required {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // Style returns the style sheet of the pages.

@@ -16,12 +16,14 @@ import (
 
 // parts are the minified pieces that answers are composed of.
 type parts struct {
-	core, act, banner, dialog string // JavaScript function expressions
+	core, act, banner, note, dialog, age, page string // JavaScript function expressions
 }
 
 func loadParts() (*parts, error) {
 	var p parts
-	for name, to := range map[string]*string{"core": &p.core, "act": &p.act, "banner": &p.banner, "dialog": &p.dialog} {
+	for name, to := range map[string]*string{
+		"core": &p.core, "act": &p.act, "banner": &p.banner, "note": &p.note, "dialog": &p.dialog, "age": &p.age, "page": &p.page,
+	} {
 		src, err := assets.Files.ReadFile(name + ".js")
 		if err != nil {
 			return nil, fmt.Errorf("reading %s.js: %w", name, err)

@@ -108,7 +108,7 @@ func site(tags ...consent.Tag) *consent.Site {
 	return &consent.Site{
 		Name: "shop", Controller: consent.Controller{Name: "EasyDser", Contact: "privacy@shop.example"},
 		Policy: consent.Policy{Version: "2026-11-01"}, Languages: []string{"en", "de", "zh-Hans", "ar"}, Memory: 180 * 24 * time.Hour,
-		Appearance: consent.Appearance{Accent: "#0b5fff"},
+		Appearance: consent.Appearance{Light: consent.Colours{Accent: "#0b5fff"}},
 		Regimes: []consent.Regime{
 			{Name: "gdpr", Regions: []string{"EEA"}},
 			{Name: "uk", Regions: []string{"GB"}, NoticeOnly: []string{"analytics"}},
@@ -165,7 +165,7 @@ func TestPromiseEverySubset(t *testing.T) {
 						form = append(form, name)
 					}
 				}
-				c, _, err := consent.Parse(map[string][]string{"category": form}, s)
+				c, _, err := consent.Parse(map[string][]string{"category": form}, s, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -200,7 +200,7 @@ func TestPromiseTestFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer g.Close()
-	all, _, err := consent.Parse(map[string][]string{"accept": {"all"}}, s)
+	all, _, err := consent.Parse(map[string][]string{"accept": {"all"}}, s, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func TestPromiseGenerated(t *testing.T) {
 				form["service"] = append(form["service"], tag.ID)
 			}
 		}
-		c, _, err := consent.Parse(form, s)
+		c, _, err := consent.Parse(form, s, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,11 +1,13 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/a-h/templ"
@@ -23,7 +25,8 @@ func (g *Gate) View(d *consent.Decision, lang string) (banner.View, error) {
 	}
 	v := banner.View{
 		Lang: lang, Words: words, Controller: g.site.Controller.Name, Contact: g.site.Controller.Contact,
-		OptOut: d.Regime.Model == consent.OptOut, Separate: d.Regime.Separate, GPC: d.GPC,
+		OptOut: d.Regime.Model == consent.OptOut, Separate: d.Regime.Separate, PerVendor: g.site.PerVendor, GPC: d.GPC,
+		Age: g.site.Minors.Age, Summary: in(g.site.Policy.Summary, lang),
 	}
 	for i := range g.site.Categories {
 		c := &g.site.Categories[i]
@@ -34,27 +37,61 @@ func (g *Gate) View(d *consent.Decision, lang string) (banner.View, error) {
 		if purpose := c.Purpose[lang]; purpose != "" || !known {
 			w.Purpose = purpose
 		}
-		cat := banner.Category{Name: c.Name, Title: w.Title, Purpose: w.Purpose, Required: c.Required}
+		cat := banner.Category{Name: c.Name, Title: w.Title, Purpose: w.Purpose, Required: c.Required, Sells: c.Sells}
 		cat.Allowed = d.Categories != nil && d.Categories[i].Released
+		cat.Running = !c.Required && slices.Contains(d.Regime.NoticeOnly, c.Name)
 		for j := range g.site.Tags {
 			if g.site.Tags[j].Category == c.Name {
-				s := service(&g.site.Tags[j])
+				s := service(&g.site.Tags[j], lang)
 				s.Allowed = d.Tags != nil && d.Tags[j].Released
 				cat.Services = append(cat.Services, s)
 			}
 		}
 		v.Categories = append(v.Categories, cat)
 	}
+	if d.Choice != nil && d.Ask {
+		v.Why = map[consent.Kind]banner.Why{
+			consent.Added: banner.New, consent.PolicyChanged: banner.Material, consent.ControllerChanged: banner.Controller,
+		}[d.Why]
+	}
+	if v.Why == banner.New {
+		v.New = g.added(d, &v)
+	}
 	return v, nil
 }
 
-func service(t *consent.Tag) banner.Service {
+// added is what came after the choice: a category with its purpose, or a vendor with that of its category.
+func (g *Gate) added(d *consent.Decision, v *banner.View) (list []banner.Item) {
+	for i, c := range v.Categories {
+		if slices.Contains(d.New, c.Name) {
+			list = append(list, banner.Item{Title: c.Title, Purpose: c.Purpose})
+			continue
+		}
+		for j := range g.site.Tags {
+			t, why := &g.site.Tags[j], d.Tags[j].Because
+			if t.Category != g.site.Categories[i].Name || why.Kind != consent.Added || why.Subject != t.Name {
+				continue
+			}
+			title := t.Name
+			if t.Company != "" && t.Company != t.Name {
+				title += " (" + t.Company + ")"
+			}
+			list = append(list, banner.Item{Title: title, Purpose: c.Title + " – " + c.Purpose})
+		}
+	}
+	return list
+}
+
+func service(t *consent.Tag, lang string) banner.Service {
 	s := banner.Service{ID: t.ID, Name: t.Name, Company: t.Company, Policy: t.Policy}
 	for _, c := range t.Cookies {
-		s.Cookies = append(s.Cookies, banner.Cookie{Name: c.Name, Lifetime: c.Lifetime})
+		s.Cookies = append(s.Cookies, banner.Cookie{Name: c.Name, Lifetime: c.Lifetime, Purpose: in(c.Purpose, lang)})
 	}
 	return s
 }
+
+// in is the words of a language, or else those that are for all.
+func in(words map[string]string, lang string) string { return cmp.Or(words[lang], words[""]) }
 
 // Notice is the words that a visitor reads in one language under one regime, on both layers, and their hash. The text is
 // the View as JSON, from which the same can be drawn again (C6).

@@ -169,7 +169,7 @@ type statements struct{ subject, insert, byKey *sql.Stmt }
 
 const (
 	subjectSQL = `SELECT subject FROM records WHERE id = ? AND site = ?`
-	insertSQL  = `INSERT INTO records (` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	insertSQL  = `INSERT INTO records (` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO NOTHING`
 	byKeySQL = `SELECT ` + columns + ` FROM records WHERE site = ? AND key = ?`
 )

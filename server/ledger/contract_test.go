@@ -33,6 +33,9 @@ func contract(t *testing.T, made func(testing.TB) opener) {
 		{"a visitor is followed by the record before", testSubject},
 		{"a record of nothing is refused", testRefused},
 		{"what was published stays", testPublish},
+		{"what was erased is gone", testErase},
+		{"versions of the policy stay in order", testPolicies},
+		{"requests are due in order", testRequests},
 		{"a closed ledger says so", testClosed},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, made(t)) })
@@ -50,7 +53,7 @@ func testRoundTrip(t *testing.T, open opener) {
 		want := r
 		want.ID, want.Subject = got.ID, got.Subject
 		want.Time = noon
-		want.Granted, want.Denied, want.Services = keep(r.Granted), keep(r.Denied), keep(r.Services)
+		want.Granted, want.Denied, want.Services, want.Refused = keep(r.Granted), keep(r.Denied), keep(r.Services), keep(r.Refused)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("stored (-want +got):\n%s", diff)
 		}
@@ -63,6 +66,12 @@ func testRoundTrip(t *testing.T, open opener) {
 		}
 		if diff := cmp.Diff(got, found); diff != "" {
 			t.Errorf("found (-stored +found):\n%s", diff)
+		}
+		if byKey, err := l.FindKey(ctx, "shop", got.Key); err != nil || !cmp.Equal(got, byKey) {
+			t.Errorf("found by its key: %v\n%s", err, cmp.Diff(got, byKey))
+		}
+		if _, err := l.FindKey(ctx, "other", got.Key); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("finding its key in another site: %v", err)
 		}
 		if _, err := l.Find(ctx, "other", got.ID); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("finding it in another site: %v", err)
@@ -159,7 +168,7 @@ func testPublish(t *testing.T, open opener) {
 		{[]Notice{changed, v2}, "list-1", []string{"other@marketing"}},
 		{nil, "list-2", nil},
 	} {
-		if err := l.Publish(ctx, "shop", step.notices, step.list, step.entries); err != nil {
+		if err := l.Publish(ctx, "shop", Publication{Notices: step.notices, List: step.list, Entries: step.entries}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -186,6 +195,88 @@ func testPublish(t *testing.T, open opener) {
 	}
 	if _, err := reader.Notice(ctx, "blog", "h1"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the words of another site: %v", err)
+	}
+}
+
+func testErase(t *testing.T, open opener) {
+	ctx := context.Background()
+	l := open(t)
+	first := mustAppend(t, l, record("shop"))
+	next := record("shop")
+	next.Previous = first.ID
+	second, other, elsewhere := mustAppend(t, l, next), mustAppend(t, l, record("shop")), mustAppend(t, l, record("blog"))
+	if all, err := l.History(ctx, "shop", first.Subject); err != nil || len(all) != 2 || all[0].ID != second.ID {
+		t.Fatalf("history: %v, %v", all, err)
+	}
+	if n, err := l.Erase(ctx, "blog", first.Subject); n != 0 || err != nil {
+		t.Errorf("erased in another site: %d, %v", n, err)
+	}
+	if n, err := l.Erase(ctx, "shop", first.Subject); n != 2 || err != nil {
+		t.Errorf("erased: %d, %v", n, err)
+	}
+	for _, r := range []Record{first, second} {
+		if _, err := l.Find(ctx, "shop", r.ID); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("finding what was erased: %v", err)
+		}
+	}
+	for _, r := range []Record{other, elsewhere} {
+		if _, err := l.Find(ctx, r.Site, r.ID); err != nil {
+			t.Errorf("finding somebody else's: %v", err)
+		}
+	}
+	// Whoever comes back with the old receipt is somebody new.
+	again := record("shop")
+	again.Previous = second.ID
+	if got := mustAppend(t, l, again); got.Subject == first.Subject || got.Previous != uuid.Nil {
+		t.Errorf("after erasing: %+v", got)
+	}
+}
+
+func testPolicies(t *testing.T, open opener) {
+	ctx := context.Background()
+	l := open(t)
+	v1 := Policy{Site: "shop", Version: "1", Hash: "h1", Text: []byte("# One"), Summary: map[string]string{"": "first"}, Controller: "EasyDser", Since: noon}
+	v2, mended := v1, v1
+	v2.Version, v2.Hash, v2.Text, v2.Material, v2.Since = "2", "h2", []byte{}, true, noon.AddDate(0, 1, 0)
+	mended.Hash, mended.Text = "h3", []byte("# One, mended")
+	for _, list := range [][]Policy{{v1}, {v1, v2}, {v2, mended}} {
+		if err := l.Publish(ctx, "shop", Publication{List: "list", Policies: list}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := l.Policies(ctx, "shop")
+	if diff := cmp.Diff([]Policy{v1, v2, mended}, got); diff != "" || err != nil {
+		t.Errorf("policies: %v\n%s", err, diff)
+	}
+	if got, err := l.Policies(ctx, "blog"); len(got) > 0 || err != nil {
+		t.Errorf("policies of another site: %v, %v", got, err)
+	}
+}
+
+func testRequests(t *testing.T, open opener) {
+	ctx := context.Background()
+	l := open(t)
+	later := Request{
+		Number: "AAAA-BBBB", Site: "shop", Kind: "access", Contact: "a@b.example", Details: "all of it", Receipt: uuid.New(), Time: noon, Due: noon.AddDate(0, 0, 15),
+	}
+	sooner := Request{Number: "CCCC-DDDD", Site: "shop", Kind: "delete", Contact: "c@d.example", Time: noon.AddDate(0, 0, -3), Due: noon.AddDate(0, 0, 12)}
+	for _, r := range []Request{later, sooner} {
+		if err := l.Ask(ctx, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Ask(ctx, later); err == nil {
+		t.Error("a number was given twice")
+	}
+	if err := l.Ask(ctx, Request{}); err == nil {
+		t.Error("a request of nothing was kept")
+	}
+	got, err := l.Requests(ctx, "shop")
+	if diff := cmp.Diff([]Request{sooner, later}, got); diff != "" || err != nil {
+		t.Errorf("requests: %v\n%s", err, diff)
+	}
+	if got, err := l.Requests(ctx, "blog"); len(got) > 0 || err != nil {
+		t.Errorf("requests to another site: %v, %v", got, err)
 	}
 }
 

@@ -23,6 +23,7 @@ type Record struct {
 	Granted  []string // categories
 	Denied   []string // categories
 	Services []string // tags granted by themselves
+	Refused  []string // tags declined by themselves in a category that was granted
 	Regime   string
 	Country  string // ISO 3166, or ""
 	Language string
@@ -31,6 +32,7 @@ type Record struct {
 	Notice   string // Notice.Hash
 	Surface  string // banner, preferences, page, api or noscript
 	GPC      bool
+	Age      string // older or younger than the site asks for, as the visitor said; "" where nobody asked (F4)
 	Expiry   time.Time
 }
 
@@ -43,6 +45,38 @@ type Notice struct {
 	Policy   string
 	Text     []byte // JSON
 	Time     time.Time
+}
+
+// Policy is a version of a site's policy, kept for ever (C6). A text that changed under its version is one more.
+type Policy struct {
+	Site       string
+	Version    string
+	Hash       string // of Text
+	Text       []byte // Markdown; empty where the site has none
+	Material   bool
+	Summary    map[string]string // what changed: language to words
+	Controller string
+	Since      time.Time // UTC
+}
+
+// Publication is what a site shows from a moment on.
+type Publication struct {
+	Notices  []Notice
+	List     string   // consent.Site.List
+	Entries  []string // consent.Site.Entries
+	Policies []Policy // oldest first
+}
+
+// Request is a visitor's request for data that only the site can reach (F7).
+type Request struct {
+	Number  string // for people, 9 characters: "7KQ4-M2XD"
+	Site    string
+	Kind    string // access, copy, correct or delete
+	Contact string // where the answer goes
+	Details string
+	Receipt uuid.UUID // the visitor's choice, or zero
+	Time    time.Time // UTC
+	Due     time.Time // UTC
 }
 
 // Ledger is where records are kept.
@@ -58,15 +92,32 @@ type Ledger interface {
 	// Find returns the record of an id, or fs.ErrNotExist.
 	Find(ctx context.Context, site string, id uuid.UUID) (Record, error)
 
-	// Publish keeps the notices and the vendor list that a site shows from now on; what is kept already is left as
-	// it is.
-	Publish(ctx context.Context, site string, notices []Notice, list string, entries []string) error
+	// FindKey returns the record of an idempotency key, or fs.ErrNotExist.
+	FindKey(ctx context.Context, site string, key uuid.UUID) (Record, error)
+
+	// History returns the records of a visitor, newest first: the first is the one in force.
+	History(ctx context.Context, site string, subject uuid.UUID) ([]Record, error)
+
+	// Erase deletes all records of a visitor for good, and says how many they were (C10).
+	Erase(ctx context.Context, site string, subject uuid.UUID) (int, error)
+
+	// Publish keeps what a site shows from now on; what is kept already is left as it is.
+	Publish(ctx context.Context, site string, p Publication) error
 
 	// Notices returns all notices that a site ever published: hash to language.
 	Notices(ctx context.Context, site string) (map[string]string, error)
 
 	// Lists returns all vendor lists that a site ever published: id to entries.
 	Lists(ctx context.Context, site string) (map[string][]string, error)
+
+	// Policies returns all versions that a site's policy ever had, in the order in which they were published.
+	Policies(ctx context.Context, site string) ([]Policy, error)
+
+	// Ask keeps a request. One whose number is taken is an error.
+	Ask(ctx context.Context, r Request) error
+
+	// Requests returns the requests to a site, the one that is due first before the others.
+	Requests(ctx context.Context, site string) ([]Request, error)
 
 	// Ping tells whether records can be stored now.
 	Ping(ctx context.Context) error

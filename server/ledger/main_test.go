@@ -27,7 +27,7 @@ var noon = time.Date(2026, 11, 1, 12, 0, 0, 123e6, time.UTC)
 func record(site string) Record {
 	return Record{
 		ID: uuid.Must(uuid.NewV7()), Key: uuid.New(), Site: site, Time: noon, Action: consent.Custom,
-		Granted: []string{"analytics"}, Denied: []string{"functional", "marketing"}, Services: []string{"chat"},
+		Granted: []string{"analytics"}, Denied: []string{"functional", "marketing"}, Services: []string{"chat"}, Refused: []string{"ads"}, Age: "older",
 		Regime: "gdpr", Country: "DE", Language: "de", Policy: "2026-11-01", List: "Ab3-_x", Notice: "c0ffee",
 		Surface: "banner", GPC: true, Expiry: noon.AddDate(0, 6, 0),
 	}

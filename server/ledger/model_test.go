@@ -69,7 +69,7 @@ func (m *model) reopen(t *rapid.T) {
 func (m *model) draw(t *rapid.T) Record {
 	words := rapid.SliceOfN(rapid.StringMatching(`[a-z"\\é語<]{0,8}`), 0, 3)
 	r := record(rapid.SampledFrom(m.sites).Draw(t, "site"))
-	r.Granted, r.Services = words.Draw(t, "granted"), words.Draw(t, "services")
+	r.Granted, r.Services, r.Refused = words.Draw(t, "granted"), words.Draw(t, "services"), words.Draw(t, "refused")
 	r.GPC = rapid.Bool().Draw(t, "gpc")
 	r.Key = uuid.UUID{15: rapid.ByteRange(1, 20).Draw(t, "key")} // few, so that they meet
 	if len(m.order) > 0 && rapid.Bool().Draw(t, "returning") {
@@ -98,7 +98,7 @@ func (m *model) append(t *rapid.T) {
 
 // next is what a new record becomes. The visitor of a first record is the ledger's to choose, but is nobody else.
 func (m *model) next(t *rapid.T, r Record, subject uuid.UUID) Record {
-	r.Granted, r.Services = keep(r.Granted), keep(r.Services)
+	r.Granted, r.Services, r.Refused = keep(r.Granted), keep(r.Services), keep(r.Refused)
 	for _, before := range m.order {
 		if before.ID == r.Previous && before.Site == r.Site {
 			r.Subject = before.Subject

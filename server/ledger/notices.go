@@ -12,32 +12,70 @@ import (
 const (
 	noticeSQL = `INSERT INTO notices (site, hash, language, regime, policy, text, time) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (site, hash) DO NOTHING`
-	listSQL = `INSERT INTO lists (site, id, entries) VALUES (?, ?, ?) ON CONFLICT (site, id) DO NOTHING`
+	listSQL   = `INSERT INTO lists (site, id, entries) VALUES (?, ?, ?) ON CONFLICT (site, id) DO NOTHING`
+	policySQL = `INSERT INTO policies (site, version, hash, text, material, summary, controller, since)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (site, version, hash) DO NOTHING`
 )
 
-// Publish keeps notices and a vendor list, see Ledger: all of them or, on an error, none.
-func (s *SQLite) Publish(ctx context.Context, site string, notices []Notice, list string, entries []string) error {
-	if err := s.publish(ctx, site, notices, list, entries); err != nil {
-		return fmt.Errorf("keeping the notices of %s: %w", site, explain(s.path, err))
+// Publish keeps what a site shows, see Ledger: all of it or, on an error, nothing.
+func (s *SQLite) Publish(ctx context.Context, site string, p Publication) error {
+	if err := s.publish(ctx, site, p); err != nil {
+		return fmt.Errorf("keeping what %s shows: %w", site, explain(s.path, err))
 	}
 	return nil
 }
 
-func (s *SQLite) publish(ctx context.Context, site string, notices []Notice, id string, entries []string) error {
+func (s *SQLite) publish(ctx context.Context, site string, p Publication) error {
 	tx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	for _, n := range notices {
+	for _, n := range p.Notices {
 		_, err := tx.ExecContext(ctx, noticeSQL, site, n.Hash, n.Language, n.Regime, n.Policy, n.Text, toMilli(n.Time))
 		if err != nil {
 			return errors.Join(fmt.Errorf("notice %s: %w", n.Hash, err), rollback(tx))
 		}
 	}
-	if _, err := tx.ExecContext(ctx, listSQL, site, id, asJSON(keep(entries))); err != nil {
-		return errors.Join(fmt.Errorf("vendor list %s: %w", id, err), rollback(tx))
+	if _, err := tx.ExecContext(ctx, listSQL, site, p.List, asJSON(keep(p.Entries))); err != nil {
+		return errors.Join(fmt.Errorf("vendor list %s: %w", p.List, err), rollback(tx))
+	}
+	for _, v := range p.Policies {
+		summary, err := json.Marshal(v.Summary)
+		if err == nil {
+			_, err = tx.ExecContext(ctx, policySQL, site, v.Version, v.Hash, append([]byte{}, v.Text...), v.Material, string(summary), v.Controller, toMilli(v.Since))
+		}
+		if err != nil {
+			return errors.Join(fmt.Errorf("policy %s: %w", v.Version, err), rollback(tx))
+		}
 	}
 	return tx.Commit()
+}
+
+const policiesSQL = `SELECT site, version, hash, text, material, summary, controller, since FROM policies WHERE site = ? ORDER BY seq`
+
+// Policies returns all versions of a site's policy, see Ledger.
+func (s *SQLite) Policies(ctx context.Context, site string) ([]Policy, error) {
+	var all []Policy
+	err := s.each(ctx, func(rows *sql.Rows) error {
+		var (
+			p       Policy
+			summary []byte
+			since   int64
+		)
+		if err := rows.Scan(&p.Site, &p.Version, &p.Hash, &p.Text, &p.Material, &summary, &p.Controller, &since); err != nil {
+			return err
+		}
+		p.Since, p.Text = fromMilli(since), append([]byte{}, p.Text...) // no text is an empty one
+		if err := json.Unmarshal(summary, &p.Summary); err != nil {
+			return fmt.Errorf("policy %s: %w", p.Version, err)
+		}
+		all = append(all, p)
+		return nil
+	}, policiesSQL, site)
+	if err != nil {
+		return nil, fmt.Errorf("reading the policies of %s: %w", site, err)
+	}
+	return all, nil
 }
 
 const noticeByHashSQL = `SELECT hash, site, language, regime, policy, text, time FROM notices WHERE site = ? AND hash = ?`

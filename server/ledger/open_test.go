@@ -60,7 +60,7 @@ func TestOpenRefuses(t *testing.T) {
 			closeOf(t, open(t, path))
 			execute(t, path, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (7, 1)`)
 			return path
-		}, "the database PATH is of version 7, this stile knows up to 1: use a newer stile"},
+		}, "the database PATH is of version 7, this stile knows up to 2: use a newer stile"},
 		{"a damaged database", func(t *testing.T, path string) string {
 			closeOf(t, open(t, path))
 			raw := read(t, path)
@@ -153,14 +153,14 @@ func TestOpenAfterInterruption(t *testing.T) {
 func TestPragmas(t *testing.T) {
 	s := fresh(t)
 	got := map[string]string{}
-	for _, name := range []string{"journal_mode", "synchronous", "foreign_keys", "busy_timeout", "application_id"} {
+	for _, name := range []string{"journal_mode", "synchronous", "foreign_keys", "busy_timeout", "application_id", "secure_delete"} {
 		var value string
 		if err := s.writer.QueryRow("PRAGMA " + name).Scan(&value); err != nil {
 			t.Fatal(err)
 		}
 		got[name] = value
 	}
-	want := map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000", "application_id": "1400138092"}
+	want := map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000", "application_id": "1400138092", "secure_delete": "1"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("pragmas (-want +got):\n%s", diff)
 	}
@@ -210,12 +210,50 @@ func TestColumns(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{
-		"records": "seq id key site subject previous time action granted denied services regime country language policy list notice surface gpc expiry",
-		"notices": "site hash language regime policy text time",
-		"lists":   "site id entries",
+		"records":  "seq id key site subject previous time action granted denied services regime country language policy list notice surface gpc expiry refused age",
+		"notices":  "site hash language regime policy text time",
+		"lists":    "site id entries",
+		"policies": "seq site version hash text material summary controller since",
+		// contact is what the visitor asks to be answered at.
+		"requests": "number site kind contact details receipt time due",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("columns (-want +got):\n%s", diff)
+	}
+}
+
+// TestErasedFromDisk is C10: what was erased is not left in the files either.
+func TestErasedFromDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "stile.db")
+	s := open(t, path)
+	r := record("shop")
+	r.Services = []string{"a-service-that-nothing-else-names"}
+	stored := mustAppend(t, s, r)
+	named := func() bool {
+		t.Helper()
+		files, err := filepath.Glob(path + "*")
+		if err != nil || len(files) == 0 {
+			t.Fatal(files, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bytes.Contains(text, []byte(r.Services[0])) {
+				return true
+			}
+		}
+		return false
+	}
+	if !named() {
+		t.Fatal("the record is not in the files, so that this test tests nothing")
+	}
+	if _, err := s.Erase(t.Context(), "shop", stored.Subject); err != nil {
+		t.Fatal(err)
+	}
+	if named() {
+		t.Error("the erased record is still in the files")
 	}
 }
 

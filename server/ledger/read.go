@@ -24,6 +24,18 @@ func (s *SQLite) Find(ctx context.Context, site string, id uuid.UUID) (Record, e
 	return r, nil
 }
 
+// FindKey returns the record of an idempotency key, or fs.ErrNotExist.
+func (s *SQLite) FindKey(ctx context.Context, site string, key uuid.UUID) (Record, error) {
+	r, err := scan(s.reader.QueryRowContext(ctx, byKeySQL, site, key[:]))
+	if errors.Is(err, sql.ErrNoRows) {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("finding the record of key %s of %s: %w", key, site, explain(s.path, err))
+	}
+	return r, nil
+}
+
 const historySQL = `SELECT ` + columns + ` FROM records WHERE site = ? AND subject = ? ORDER BY seq DESC`
 
 // History returns the records of a visitor, newest first: the first is the one in force.
@@ -38,6 +50,25 @@ func (s *SQLite) History(ctx context.Context, site string, subject uuid.UUID) ([
 		return nil, fmt.Errorf("reading the records of visitor %s of %s: %w", subject, site, err)
 	}
 	return all, nil
+}
+
+const eraseSQL = `DELETE FROM records WHERE site = ? AND subject = ?`
+
+// Erase deletes all records of a visitor, see Ledger. What is deleted is overwritten (secure_delete), and the log that
+// SQLite writes ahead, where it still stands, is emptied.
+func (s *SQLite) Erase(ctx context.Context, site string, subject uuid.UUID) (int, error) {
+	res, err := s.writer.ExecContext(ctx, eraseSQL, site, subject[:])
+	if err != nil {
+		return 0, fmt.Errorf("erasing the records of a visitor of %s: %w", site, explain(s.path, err))
+	}
+	n, err := res.RowsAffected()
+	if err != nil || n == 0 {
+		return int(n), err
+	}
+	if _, err := s.writer.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
+		return int(n), fmt.Errorf("emptying the log of %s: %w", s.path, explain(s.path, err))
+	}
+	return int(n), nil
 }
 
 const countSQL = `SELECT count(*) FROM records WHERE site = ?`

@@ -12,12 +12,12 @@ import (
 )
 
 const columns = `id, key, site, subject, previous, time, action, granted, denied, services, regime, country, language,
-	policy, list, notice, surface, gpc, expiry`
+	policy, list, notice, surface, gpc, expiry, refused, age`
 
 // row is a record that can be stored, with what costs time done beforehand, outside of the one writer.
 type row struct {
-	record                    Record // shares nothing with its caller, who may give up and go on
-	granted, denied, services string
+	record                             Record // shares nothing with its caller, who may give up and go on
+	granted, denied, services, refused string
 }
 
 func newRow(r Record) (row, error) {
@@ -37,14 +37,14 @@ func newRow(r Record) (row, error) {
 	}
 	r.Subject = uuid.Must(uuid.NewV7()) // led by time: an index of random ids is four times slower at two million
 	r.Time, r.Expiry = fromMilli(toMilli(r.Time)), fromMilli(toMilli(r.Expiry))
-	r.Granted, r.Denied, r.Services = keep(r.Granted), keep(r.Denied), keep(r.Services)
-	return row{record: r, granted: asJSON(r.Granted), denied: asJSON(r.Denied), services: asJSON(r.Services)}, nil
+	r.Granted, r.Denied, r.Services, r.Refused = keep(r.Granted), keep(r.Denied), keep(r.Services), keep(r.Refused)
+	return row{r, asJSON(r.Granted), asJSON(r.Denied), asJSON(r.Services), asJSON(r.Refused)}, nil
 }
 
 // checkText refuses what PostgreSQL would refuse, so that a record that was taken can be delivered anywhere.
 func checkText(r *Record) error {
-	text := []string{r.Site, string(r.Action), r.Regime, r.Country, r.Language, r.Policy, r.List, r.Notice, r.Surface}
-	for _, list := range [][]string{r.Granted, r.Denied, r.Services, text} {
+	text := []string{r.Site, string(r.Action), r.Regime, r.Country, r.Language, r.Policy, r.List, r.Notice, r.Surface, r.Age}
+	for _, list := range [][]string{r.Granted, r.Denied, r.Services, r.Refused, text} {
 		for _, s := range list {
 			if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 {
 				return fmt.Errorf("%q in it is not text", s)
@@ -66,19 +66,21 @@ func (w *row) args(r *Record) []any {
 	return []any{
 		r.ID[:], r.Key[:], r.Site, r.Subject[:], previous, toMilli(r.Time), string(r.Action), w.granted, w.denied, w.services,
 		r.Regime, r.Country, r.Language, r.Policy, r.List, r.Notice, r.Surface, r.GPC, expiry,
+		w.refused, r.Age,
 	}
 }
 
 // scan reads columns from a row of a result.
 func scan(from interface{ Scan(into ...any) error }) (Record, error) {
 	var (
-		r                         Record
-		granted, denied, services []byte
-		at                        int64
-		expiry                    *int64
+		r                                  Record
+		granted, denied, services, refused []byte
+		at                                 int64
+		expiry                             *int64
 	)
 	err := from.Scan(&r.ID, &r.Key, &r.Site, &r.Subject, &r.Previous, &at, &r.Action, &granted, &denied, &services,
-		&r.Regime, &r.Country, &r.Language, &r.Policy, &r.List, &r.Notice, &r.Surface, &r.GPC, &expiry)
+		&r.Regime, &r.Country, &r.Language, &r.Policy, &r.List, &r.Notice, &r.Surface, &r.GPC, &expiry,
+		&refused, &r.Age)
 	if err != nil {
 		return Record{}, err
 	}
@@ -86,7 +88,8 @@ func scan(from interface{ Scan(into ...any) error }) (Record, error) {
 	if expiry != nil {
 		r.Expiry = fromMilli(*expiry)
 	}
-	err = errors.Join(json.Unmarshal(granted, &r.Granted), json.Unmarshal(denied, &r.Denied), json.Unmarshal(services, &r.Services))
+	err = errors.Join(json.Unmarshal(granted, &r.Granted), json.Unmarshal(denied, &r.Denied), json.Unmarshal(services, &r.Services),
+		json.Unmarshal(refused, &r.Refused))
 	if err != nil {
 		return Record{}, fmt.Errorf("reading the lists of record %s: %w", r.ID, err)
 	}

@@ -118,7 +118,7 @@ func (s *SQLite) connect(ctx context.Context) error {
 	}
 	// A log of 4000 pages (16 MB) before it is folded in, instead of 1000, stores a quarter more records a second.
 	s.writer, err = dial(s.path, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
-		"wal_autocheckpoint(4000)", "journal_size_limit(67108864)")
+		"wal_autocheckpoint(4000)", "journal_size_limit(67108864)", "secure_delete(1)")
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,45 @@
+// The question for the visitor's age, where a site protects minors (REQUIREMENTS F4, B12): a dialog of its own, with nothing
+// in it of what is consented to.
+
+/** @param {import('./types').Kernel} k @param {string} html @param {{guardian: string, copied: string}} words */
+export default function (k, html, words) {
+  const doc = document
+  k.j = (fields, surface) => new Promise((done, fail) => {
+    const host = doc.createElement('stile-dialog')
+    host.innerHTML = k.t.createHTML(html)
+    const dialog = /** @type {HTMLDialogElement} */ (host.firstElementChild)
+    const [form, told] = /** @type {any} */ (dialog.children)
+    doc.body.append(host)
+    dialog.showModal()
+    dialog.addEventListener('close', () => {
+      host.remove()
+      fail(Error('stile: the age was not told, nothing was chosen')) // does nothing where it was
+    })
+    dialog.addEventListener('click', event => {
+      const value = /** @type {HTMLElement} */ (event.target).closest('button')?.value
+      const link = told.querySelector('input')
+      if (value == 'close') dialog.close()
+      if (value == 'copy') {
+        link.select()
+        navigator.clipboard?.writeText(link.value).then(() => { told.querySelector('span').textContent = words.copied })
+      }
+    })
+    form.addEventListener('submit', (/** @type {SubmitEvent} */ event) => {
+      event.preventDefault()
+      const age = /** @type {HTMLButtonElement} */ (event.submitter).value
+      const sent = /** @type {Promise<any>} */ (k.p?.([...fields, ['age', age]], surface))
+      sent.then(done, fail)
+      if (age == 'older') return dialog.close()
+      form.hidden = true
+      told.hidden = false
+      told.querySelector('[value=close]').focus()
+      sent.then(answer => {
+        if (!answer.guardian) return
+        const part = told.querySelector('.a')
+        part.querySelector('p').textContent = words.guardian.replace('{date}', answer.guardian.until)
+        part.querySelector('input').value = new URL(answer.guardian.path, k.b).href
+        part.hidden = false
+      }, () => dialog.close())
+    })
+  })
+}

@@ -1,0 +1,23 @@
+// A line about a small change of the policy: it asks nothing, and goes away when it was read.
+
+/** @param {import('./types').Kernel} k @param {string} html @param {string} css */
+export default function (k, html, css) {
+  const doc = document
+  k.y?.()
+  k.u?.(css)
+  k.h = k.s.h
+  const host = doc.createElement('stile-note')
+  host.innerHTML = k.t.createHTML(html)
+  for (const a of host.querySelectorAll('a')) a.href = k.b + a.dataset.to + '?lang=' + k.s.l
+  k.y = () => host.remove()
+  host.addEventListener('click', event => {
+    if (!(/** @type {Element} */ (event.target).closest('button'))) return
+    k.y?.()
+    k.p?.([], 'banner', '/seen').catch(console.error)
+  })
+  const place = () => {
+    if (doc.body && !host.isConnected) doc.body.prepend(host)
+  }
+  place()
+  doc.addEventListener('DOMContentLoaded', place, { once: true })
+}

@@ -1,0 +1,120 @@
+// What stands in the page: placeholders of embeds, the permanent control, and what is said after a withdrawal. Fetched when
+// it is first needed, and the same for everybody.
+
+/**
+ * @param {import('./types').Kernel} k
+ * @param {{embed: string, control: string, left: string, company: string, browser: string}} html
+ * @param {string} css
+ * @param {Record<string, [string, string]>} purposes title and purpose of each category
+ * @param {Record<string, [string, string]>} services company and category of each service
+ */
+export default function (k, html, css, purposes, services) {
+  const doc = document
+  /** @param {string} text @param {string} name @param {string} [markup] */
+  const element = (name, markup = '', text = '') => {
+    const el = /** @type {any} */ (doc.createElement(name))
+    if (markup) el.innerHTML = k.t.createHTML(markup)
+    else el.textContent = text
+    return el
+  }
+  const sheet = new CSSStyleSheet()
+  sheet.replaceSync(css)
+  doc.adoptedStyleSheets = [...doc.adoptedStyleSheets, sheet]
+
+  /** @type {WeakMap<Element, () => void>} how to take a placeholder away again */
+  const held = new WeakMap()
+
+  /** @param {any} section @param {string} company @param {string} category @param {() => void} once @param {() => void} always */
+  const fill = (section, company, category, once, always) => {
+    const [intro, why, buttons] = section.children
+    intro.textContent = intro.textContent.replaceAll('{company}', company)
+    const [title, purpose] = purposes[category] || [category, '']
+    why.textContent = title + (purpose && ': ' + purpose)
+    buttons.addEventListener('click', (/** @type {any} */ event) => {
+      const value = event.target.closest('button')?.value
+      if (value == 'once') once()
+      if (value == 'always') always()
+    })
+  }
+
+  // A frame keeps its box: what it shows meanwhile is a document of its own, so that nothing in the page moves. A template
+  // (a post's snippet) has no box, and its placeholder goes where it stood.
+  k.o = (el, category = '', service = '') => {
+    const clear = held.get(el)
+    if (!category) {
+      clear?.()
+      held.delete(el)
+      return
+    }
+    if (clear) return
+    const id = services[service] ? service : services[category] ? category : ''
+    const src = el.dataset.src
+    const company = el.dataset.embed || (id ? services[id][0] : src ? new URL(src, doc.baseURI).hostname : service || category)
+    const once = () => {
+      held.get(el)?.()
+      held.delete(el)
+      if (el.content) el.replaceWith(doc.importNode(el.content, true))
+      else {
+        el.src = src
+        delete el.dataset.src
+      }
+    }
+    const always = () => {
+      const [key, name] = id ? ['service', id] : ['category', category]
+      /** @type {any} */
+      const kept = [...k.s.c.split(' ').filter(x => x).map(x => ['category', x]), ...Object.keys(services).filter(x => k.a(x)).map(x => ['service', x])]
+      k.q('p', [...kept, [key, name]], 'preferences').catch(console.error)
+    }
+    const subject = id ? services[id][1] : category
+    if (el.content) {
+      const host = element('stile-embed', html.embed)
+      fill(host.firstElementChild, company, subject, once, always)
+      el.after(host)
+      held.set(el, () => host.remove())
+      return
+    }
+    // A sandboxed frame would keep its own placeholder from being drawn.
+    const sandbox = el.getAttribute('sandbox')
+    el.removeAttribute('sandbox')
+    const draw = () => {
+      const inner = el.contentDocument
+      if (!held.has(el) || !inner?.body || inner.body.firstElementChild?.localName != 'stile-embed') return
+      const style = new inner.defaultView.CSSStyleSheet()
+      style.replaceSync(css)
+      inner.adoptedStyleSheets = [style]
+      fill(inner.body.firstElementChild.firstElementChild, company, subject, once, always)
+    }
+    el.addEventListener('load', draw)
+    held.set(el, () => {
+      el.removeEventListener('load', draw)
+      el.removeAttribute('srcdoc')
+      if (sandbox != null) el.setAttribute('sandbox', sandbox)
+    })
+    el.srcdoc = k.t.createHTML('<!doctype html><html lang="' + (k.s.l || doc.documentElement.lang) + '"><title>' + company.replace(/[<&]/g, '') + '</title><stile-embed class="f">' + html.embed + '</stile-embed>')
+  }
+
+  /** @type {any} */
+  let control
+  k.v = () => {
+    if (!control) {
+      control = element('stile-control', html.control)
+      control.className = k.s.v
+      control.addEventListener('click', () => window.stile.show())
+    }
+    if (!control.isConnected) doc.body.append(control)
+  }
+
+  k.w = left => {
+    try {
+      left ||= JSON.parse(sessionStorage.stile_left)
+      delete sessionStorage.stile_left
+    } catch (e) {}
+    if (!left) return
+    const host = element('stile-note', html.left)
+    const list = host.querySelector('ul')
+    for (const name of left[0]) list.append(element('li', '', name + ' – ' + html.browser))
+    for (const id of left[1]) if (services[id]) list.append(element('li', '', html.company.replaceAll('{company}', services[id][0])))
+    host.querySelector('button').addEventListener('click', () => host.remove())
+    if (list.firstChild) doc.body.prepend(host)
+  }
+}
