@@ -28,7 +28,7 @@ export default function (k, html, words) {
       event.preventDefault()
       const age = /** @type {HTMLButtonElement} */ (event.submitter).value
       const sent = /** @type {Promise<any>} */ (k.p?.([...fields, ['age', age]], surface))
-      sent.then(done, fail)
+      sent.then(answer => done(answer.choice || answer), fail)
       if (age == 'older') return dialog.close()
       form.hidden = true
       told.hidden = false

@@ -99,7 +99,7 @@ func (s *Server) policy(c echo.Context) error {
 	if i < 0 {
 		return fail(http.StatusNotFound, "site %s never had a policy %q: its versions stand at the end of %s/policy", st.Name, version, st.base())
 	}
-	page := banner.Policy{Page: p, Version: version, Current: st.Policy.Version, Since: banner.Day(st.policies[i].Since), Erased: c.QueryParam("erased") != ""}
+	page := banner.Policy{Page: p, Version: version, TextLang: st.Languages[0], Current: st.Policy.Version, Since: banner.Day(st.policies[i].Since), Erased: c.QueryParam("erased") != ""}
 	page.Sent = sentRequest(c, s.now())
 	current := st.version(st.Policy.Version)
 	for j := range slices.Backward(st.policies) {

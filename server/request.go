@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
@@ -82,7 +83,7 @@ func checkRequest(r *ledger.Request) error {
 	switch {
 	case !slices.Contains(kinds, r.Kind):
 		return fail(http.StatusBadRequest, "kind is %q: it is one of %s", r.Kind, strings.Join(kinds, ", "))
-	case err != nil || address.Address != r.Contact || len(r.Contact) > 254:
+	case err != nil || address.Address != r.Contact || len(r.Contact) > 254 || strings.ContainsFunc(r.Contact, unicode.IsControl):
 		return fail(http.StatusBadRequest, "contact is no e-mail address: the answer needs one")
 	case !utf8.ValidString(r.Details) || utf8.RuneCountInString(r.Details) > 4000 || strings.ContainsRune(r.Details, 0):
 		return fail(http.StatusBadRequest, "details are no text of at most 4000 characters")

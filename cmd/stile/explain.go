@@ -8,7 +8,10 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"golang.org/x/text/language"
+
 	"github.com/stilehq/stile/server/consent"
+	"github.com/stilehq/stile/server/region"
 )
 
 type explainCommand struct {
@@ -50,6 +53,11 @@ func (c *explainCommand) Run(std streams) error {
 	if err != nil {
 		return err
 	}
+	if country, _, _ := strings.Cut(c.Region, "-"); c.Region != "" && (region.Parse(c.Region) == "" || !isCountry(country)) {
+		return fmt.Errorf("--region %s is not a region: use ISO 3166, DE or US-CA", c.Region)
+	}
+	site.Policy = site.Policy.At(time.Now())
+	site.History = site.Policy.Versions()
 	v := consent.Visit{Region: c.Region, GPC: c.GPC, Now: time.Now()}
 	if c.Reject || len(c.Accept)+len(c.Service) > 0 {
 		if v.Choice, err = c.choice(site, v.Now); err != nil {
@@ -66,6 +74,11 @@ func (c *explainCommand) Run(std streams) error {
 		return printJSON(std.out, e)
 	}
 	return e.print(std.out)
+}
+
+func isCountry(code string) bool {
+	r, err := language.ParseRegion(code)
+	return err == nil && r.IsCountry()
 }
 
 func (c *explainCommand) load() (*consent.Site, error) {

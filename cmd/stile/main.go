@@ -27,13 +27,14 @@ var errFound = errors.New("found something")
 
 // commands is the command line.
 type commands struct {
-	Demo    demoCommand    `cmd:"" help:"Serve the example shop, its consent host and stand-in third parties on loopback."`
-	Serve   serveCommand   `cmd:"" help:"Serve the sites of a file or folder."`
-	Check   checkCommand   `cmd:"" help:"Validate and lint site files. Exits 1 if one has an error."`
-	Explain explainCommand `cmd:"" help:"Print each tag of a site: released or withheld, because."`
-	Keys    keysCommand    `cmd:"" help:"List the keys that sign choices, or make a new one."`
-	Schema  schemaCommand  `cmd:"" help:"Print the JSON schema of stile.yaml, for editors."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Demo     demoCommand     `cmd:"" help:"Serve the example shop, its consent host and stand-in third parties on loopback."`
+	Serve    serveCommand    `cmd:"" help:"Serve the sites of a file or folder."`
+	Check    checkCommand    `cmd:"" help:"Validate and lint site files. Exits 1 if one has an error."`
+	Explain  explainCommand  `cmd:"" help:"Print each tag of a site: released or withheld, because."`
+	Keys     keysCommand     `cmd:"" help:"List the keys that sign choices, or make a new one."`
+	Requests requestsCommand `cmd:"" help:"Print what a site's visitors asked for (see, copy, correct, delete), and by when it is due."`
+	Schema   schemaCommand   `cmd:"" help:"Print the JSON schema of stile.yaml, for editors."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
 func main() {

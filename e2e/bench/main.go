@@ -5,6 +5,7 @@
 //	go run ./e2e/bench -only load -rounds 9 -time 5s
 //	go run ./e2e/bench -only load -against /tmp/stile-before     # two builds in turns
 //	go run ./e2e/bench -only choices
+//	go run ./e2e/bench -only paint                               # in Chromium
 //
 // The load is wrk's, on loopback. `stile serve` takes turns with two rivals, each a process of its own, that repeat its
 // answer byte for byte: echo with one bare handler, and nginx with a static file. Absolute figures are the machine's and
@@ -43,7 +44,7 @@ const goal = 0.85
 func main() {
 	var s settings
 	var echoSample string
-	flag.StringVar(&s.only, "only", "", "measure only sizes, load or choices")
+	flag.StringVar(&s.only, "only", "", "measure only sizes, load, choices or paint")
 	flag.IntVar(&s.rounds, "rounds", 5, "how many turns each server has")
 	flag.DurationVar(&s.time, "time", 3*time.Second, "how long one measurement takes")
 	flag.StringVar(&s.workers, "nginx-workers", "auto", "worker_processes of nginx")
@@ -66,8 +67,8 @@ func main() {
 }
 
 func run(ctx context.Context, s settings) error {
-	if s.only != "" && s.only != "sizes" && s.only != "load" && s.only != "choices" {
-		return fmt.Errorf("-only is %q: it is one of sizes, load, choices", s.only)
+	if s.only != "" && s.only != "sizes" && s.only != "load" && s.only != "choices" && s.only != "paint" {
+		return fmt.Errorf("-only is %q: it is one of sizes, load, choices, paint", s.only)
 	}
 	if s.rounds < 1 || s.time < time.Second {
 		return fmt.Errorf("-rounds %d and -time %v: at least 1, and a second", s.rounds, s.time)
@@ -98,6 +99,11 @@ func run(ctx context.Context, s settings) error {
 	if s.only == "" || s.only == "choices" {
 		if err := measureChoices(ctx, s, folder, binary); err != nil {
 			return fmt.Errorf("measuring choices: %w", err)
+		}
+	}
+	if s.only == "" || s.only == "paint" {
+		if err := measurePaint(ctx, s, binary); err != nil {
+			return fmt.Errorf("measuring paints: %w", err)
 		}
 	}
 	return nil

@@ -78,6 +78,14 @@ func (p Policy) Dated(version string) bool {
 	return p.Next != nil && p.Next.Version == version
 }
 
+// Versions are those that the configuration names up to the one in force, oldest first.
+func (p Policy) Versions() (list []Version) {
+	for _, v := range append(slices.Clone(p.Former), p) {
+		list = append(list, Version{Name: v.Version, Material: v.Material})
+	}
+	return list
+}
+
 // At is the policy in force at a time: the next one takes the place of this one on its day.
 func (p Policy) At(now time.Time) Policy {
 	if p.Next == nil || now.Before(p.Next.From) {
