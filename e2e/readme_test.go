@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,10 +14,26 @@ import (
 	"github.com/stilehq/stile/server/vendors"
 )
 
-// TestReadmePictures makes the README's two pictures: `make pictures`.
+// TestReadmePictures makes the README's pictures: `make pictures`.
 func TestReadmePictures(t *testing.T) {
-	w := newWorld(t, settings{config: sharedCookie})
-	b := w.open().look(1280, 720, "light").visit(shopURL + "/")
+	w := newWorld(t, settings{config: func(text string) string {
+		return strings.Replace(sharedCookie(text), "languages: [en, de, zh-Hans, ar]", "languages: [en, de, zh-Hans, ar, ja]", 1)
+	}})
+	b := w.open()
+	for _, shot := range []struct {
+		name, lang, theme string
+		width, height     int64
+	}{{"banner-de-dark", "de", "dark", 1280, 720}, {"banner-ar", "ar", "light", 390, 844}, {"banner-ja-dark", "ja", "dark", 390, 844}} {
+		b.look(shot.width, shot.height, shot.theme).visit(shopURL + "/?lang=" + shot.lang)
+		eval[bool](b, fmt.Sprintf(`(async () => {
+			document.documentElement.lang = %q
+			document.documentElement.dir = document.documentElement.lang == 'ar' ? 'rtl' : ''
+			await new Promise((done, fail) => { const s = document.createElement('script'); s.src = %q; s.onload = done; s.onerror = fail; document.head.append(s) })
+			return true
+		})()`, shot.lang, consentURL+"/stile/shop.js?s=&lang="+shot.lang))
+		b.settle().picture(shot.name)
+	}
+	b.look(1280, 720, "light").visit(shopURL + "/")
 	b.picture("banner")
 	b.click(choose).click(dialog + " [value=analytics]").decide(dialogSave)
 	b.visit(shopURL + "/product/kettle")

@@ -186,6 +186,8 @@ func (s *Server) chosen(c echo.Context, snap *snapshot, st *site, choice *consen
 		switch {
 		case minor:
 			return s.tellMinor(c, st, link)
+		case r.PostForm.Get("to") == "banner" && r.PostForm.Get("frame") == "cross":
+			return c.Redirect(http.StatusSeeOther, st.base()+"/banner?saved=1&frame=cross")
 		case r.PostForm.Get("to") == "banner":
 			return c.Redirect(http.StatusSeeOther, st.base()+"/banner?saved=1")
 		}
