@@ -26,7 +26,13 @@ func TestB11TagAdded(t *testing.T) {
 	if eval[bool](b, "stile.allows('Film')") {
 		t.Error("the new tag is said to be allowed")
 	}
-	b.decide(accept)
+	if got := eval[[]string](b, `[...document.querySelectorAll('stile-banner li')].map(li => li.textContent)`); len(got) != 1 || !strings.HasPrefix(got[0], "Film") {
+		t.Errorf("the banner lists %q as new, want the film alone", got)
+	}
+	if b.shows(accept) || b.shows(reject) || !b.shows("stile-banner [value=kept]") {
+		t.Error("the banner about what is new asks for everything")
+	}
+	b.decide("stile-banner [value=new]")
 	withFilm := map[string]int{"counter": 2, "pixel-a": 1, "pixel-b": 1, "chat": 1, "video": 1}
 	w.received(withFilm)
 	b.views(shopURL+"/", withFilm)

@@ -299,16 +299,21 @@ func TestPromiseDialog(t *testing.T) {
 	}
 	defer g.Close()
 	for i := range s.Regimes {
-		a, err := g.Dialog(&s.Regimes[i], false, "en")
-		if err != nil {
-			t.Fatal(err)
-		}
-		text := decoded(t, a)
-		for j := range s.Tags {
-			tag := &s.Tags[j]
-			for _, secret := range []string{tag.Load.Script, tag.Load.Pixel, tag.Account} {
-				if len(secret) > 3 && strings.Contains(text, secret) {
-					t.Errorf("the dialog holds %q of %s", secret, tag.ID)
+		for name, make := range map[string]func() (*Answer, error){
+			"the dialog":              func() (*Answer, error) { return g.Dialog(&s.Regimes[i], false, "en") },
+			"what stands in the page": func() (*Answer, error) { return g.Page(&s.Regimes[i], "en") },
+		} {
+			a, err := make()
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := decoded(t, a)
+			for j := range s.Tags {
+				tag := &s.Tags[j]
+				for _, secret := range []string{tag.Load.Script, tag.Load.Pixel, tag.Account} {
+					if len(secret) > 3 && strings.Contains(text, secret) {
+						t.Errorf("%s holds %q of %s", name, secret, tag.ID)
+					}
 				}
 			}
 		}
