@@ -23,7 +23,35 @@ export default function (k) {
   let reload = false
   k.x = (keep, ok) => {
     for (const id in k.r) if (!keep(k.r[id].t)) stop(k.r[id], ok)
+    if (reload) after([])
     return reload
+  }
+
+  // What is to be looked after once the page was loaded anew: until then a tag may put back what was deleted.
+  /** @param {string[]} companies */
+  const after = companies => {
+    /** @type {import('./types').Left} */
+    const left = [gone.flatMap(t => t.c || []), gone.flatMap(t => t.m || []), companies]
+    try {
+      if (reload) sessionStorage.stile_left = JSON.stringify(left)
+    } catch (e) {} // storage is switched off
+    return left
+  }
+
+  // Deletes what is kept here under these names, and returns the cookies that stay all the same.
+  k.i = (names, keys) => {
+    for (const key of cookies().filter(match(names))) {
+      for (const domain of ['', ...location.hostname.split('.').map((_, i, parts) => ';domain=' + parts.slice(i).join('.'))]) {
+        for (let path = location.pathname + '/'; path; path = path.slice(0, -1)) doc.cookie = key + '=;max-age=0;path=' + path + domain
+      }
+    }
+    try {
+      for (const store of [localStorage, sessionStorage]) {
+        Object.keys(store).filter(match(keys)).forEach(key => store.removeItem(key))
+      }
+      if (keys?.[0]) indexedDB.databases().then(list => list.forEach(({ name }) => match(keys)(name) && indexedDB.deleteDatabase(/** @type {any} */ (name))))
+    } catch (e) {} // storage is switched off, so that there is nothing to clear
+    return cookies().filter(match(names))
   }
 
   /** @param {import('./types').Run} run @param {import('./types').Allows} ok */
@@ -40,17 +68,7 @@ export default function (k) {
       gone.push(t)
     }
     run.s = 'stopped'
-    for (const key of cookies().filter(match(t.c))) {
-      for (const domain of ['', ...location.hostname.split('.').map((_, i, parts) => ';domain=' + parts.slice(i).join('.'))]) {
-        for (let path = location.pathname + '/'; path; path = path.slice(0, -1)) doc.cookie = key + '=;max-age=0;path=' + path + domain
-      }
-    }
-    try {
-      for (const store of [localStorage, sessionStorage]) {
-        Object.keys(store).filter(match(t.m)).forEach(key => store.removeItem(key))
-      }
-      if (t.m) indexedDB.databases().then(list => list.forEach(({ name }) => match(t.m)(name) && indexedDB.deleteDatabase(/** @type {any} */ (name))))
-    } catch (e) {} // storage is switched off, so that there is nothing to clear
+    k.i?.(t.c, t.m)
   }
 
   // randomUUID is kept from pages on plain HTTP.
@@ -106,14 +124,10 @@ export default function (k) {
     // The browser's copy of the script is of the old state: have it replaced before the next page asks for it.
     const renewed = fetch(k.b + '.js', { cache: 'reload', mode: 'no-cors', credentials: 'include' }).catch(() => 0)
     // What is left of what was stopped is told, after a reload too: cookies here, and who may have some elsewhere.
-    /** @type {[string[], string[]]} */
-    const left = [cookies().filter(key => gone.some(t => match(t.c)(key))), gone.filter(t => t.u || t.p).map(t => t.i)]
-    const any = left[0][0] || left[1][0]
+    const left = after(gone.filter(t => t.u || t.p).map(t => t.i))
+    const any = k.i?.(left[0], left[1])[0] || left[2][0]
     gone.length = 0
     if (reload) {
-      try {
-        if (any) sessionStorage.stile_left = JSON.stringify(left)
-      } catch (e) {}
       await renewed
       location.reload()
     } else {

@@ -8,12 +8,14 @@ export default function (k, html, words) {
     const host = doc.createElement('stile-dialog')
     host.innerHTML = k.t.createHTML(html)
     const dialog = /** @type {HTMLDialogElement} */ (host.firstElementChild)
-    const [form, told] = /** @type {any} */ (dialog.children)
+    // No destructuring here: the minifier moves it before the const that it reads.
+    const form = /** @type {any} */ (dialog.firstElementChild)
+    const told = /** @type {any} */ (dialog.lastElementChild)
     doc.body.append(host)
     dialog.showModal()
     dialog.addEventListener('close', () => {
       host.remove()
-      fail(Error('stile: the age was not told, nothing was chosen')) // does nothing where it was
+      fail(new DOMException('stile: the age was not told, nothing was chosen', 'AbortError')) // does nothing where it was
     })
     dialog.addEventListener('click', event => {
       const value = /** @type {HTMLElement} */ (event.target).closest('button')?.value
@@ -24,14 +26,14 @@ export default function (k, html, words) {
         navigator.clipboard?.writeText(link.value).then(() => { told.querySelector('span').textContent = words.copied })
       }
     })
-    form.addEventListener('submit', (/** @type {SubmitEvent} */ event) => {
-      event.preventDefault()
-      const age = /** @type {HTMLButtonElement} */ (event.submitter).value
+    /** @param {string} age */
+    const tell = age => {
       const sent = /** @type {Promise<any>} */ (k.p?.([...fields, ['age', age]], surface))
       sent.then(answer => done(answer.choice || answer), fail)
       if (age == 'older') return dialog.close()
       form.hidden = true
       told.hidden = false
+      dialog.setAttribute('aria-labelledby', 'stile-minor')
       told.querySelector('[value=close]').focus()
       sent.then(answer => {
         if (!answer.guardian) return
@@ -40,6 +42,12 @@ export default function (k, html, words) {
         part.querySelector('input').value = new URL(answer.guardian.path, k.b).href
         part.hidden = false
       }, () => dialog.close())
+    }
+    form.addEventListener('submit', (/** @type {SubmitEvent} */ event) => {
+      event.preventDefault()
+      tell(/** @type {HTMLButtonElement} */ (event.submitter).value)
     })
+    // Who has said that they are younger is not asked again: it holds as long as their choice.
+    if (k.s.m == 2) tell('younger')
   })
 }

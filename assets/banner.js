@@ -4,9 +4,12 @@
 export default function (k, html, css, saved) {
   const doc = document
   const lang = doc.documentElement.lang
-  const tongue = /** @param {string} tag */ tag => tag.split('-')[0].toLowerCase()
+  const tongue = /** @param {string} tag */ tag => tag.split(/[-_]/)[0].toLowerCase().replace(/^n[no]$/, 'nb')
+  // What is written or spoken in two ways, of which a site may have one or both.
+  const way = /** @param {string} tag */ tag => /zh.*(hant|tw|hk|mo)|pt.br/i.test(tag) + tongue(tag)
+  const other = /** @param {(tag: string) => string} by */ by => by(lang) != by(k.s.l || '') && (k.s.o || '').split(' ').map(by).includes(by(lang))
   // The page speaks another language than the browser asked for, and one that the banner has: the page's counts.
-  if (lang && !k.z && tongue(lang) != tongue(k.s.l || '') && (k.s.o || '').split(' ').map(tongue).includes(tongue(lang))) {
+  if (lang && !k.z && (other(tongue) || other(way))) {
     k.z = 1
     return k.f(lang)
   }
@@ -28,7 +31,8 @@ export default function (k, html, css, saved) {
     if (!open || !doc.body) return
     if (!host.isConnected) doc.body.prepend(host)
     if (doc.readyState != 'loading') doc.body.append(room)
-    room.style.setProperty('--h', host.offsetHeight + 'px')
+    // None for a banner that a content blocker hides.
+    room.style.setProperty('--h', (host.offsetHeight && host.offsetHeight + 24) + 'px')
   }
   const close = k.y = () => {
     const held = host.contains(doc.activeElement)
@@ -37,7 +41,7 @@ export default function (k, html, css, saved) {
     room.remove()
     if (!held) return
     // Focus goes back where it was, and never gets lost on body.
-    const next = before && before.isConnected ? before : doc.querySelector('main,h1,a[href],button')
+    const next = before && before.isConnected ? before : doc.querySelector('main,h1') || doc.querySelector('a[href],button')
     if (next && next.tabIndex < 0) next.tabIndex = -1
     if (next) next.focus({ preventScroll: next != before })
   }
@@ -60,10 +64,7 @@ export default function (k, html, css, saved) {
         up.scrollBy({ top: low ? Math.min(a.bottom - b.top, a.top) + 8 : a.top - b.bottom - 8, behavior: 'instant' })
       }
     }
-    if (dodge()) {
-      host.classList.toggle('f')
-      dodge()
-    }
+    for (const side of ['f', 'n', '']) if (dodge()) host.className = side
   })
   host.addEventListener('click', event => {
     const button = /** @type {HTMLElement} */ (event.target).closest('button')
@@ -79,7 +80,7 @@ export default function (k, html, css, saved) {
       console.error(why)
       open = true
       place()
-      status.hidden = false
+      status.hidden = why.code == 20 // the visitor left the question for their age
     }))
   })
   place()

@@ -64,7 +64,7 @@ export default function (state, tags, act, ui) {
   const later = async (what, ...args) => {
     const part = /[ovw]/.test(what) ? '/page.js?lang=' : '/dialog.js?lang='
     if (!k[what]) {
-      await (parts[part] ||= new Promise((done, fail) => load(k.b + part + (k.s.l || doc.documentElement.lang) + '&regime=' + k.s.r, done, why => {
+      await (parts[part] ||= new Promise((done, fail) => load(k.b + part + (doc.documentElement.lang || k.s.l) + '&regime=' + k.s.r, done, why => {
         delete parts[part]
         fail(why)
       })))

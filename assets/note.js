@@ -9,15 +9,18 @@ export default function (k, html, css) {
   const host = doc.createElement('stile-note')
   host.innerHTML = k.t.createHTML(html)
   for (const a of host.querySelectorAll('a')) a.href = k.b + a.dataset.to + '?lang=' + k.s.l
-  k.y = () => host.remove()
+  let open = true
+  k.y = () => {
+    open = false
+    host.remove()
+  }
   host.addEventListener('click', event => {
     if (!(/** @type {Element} */ (event.target).closest('button'))) return
     k.y?.()
     k.p?.([], 'banner', '/seen').catch(console.error)
   })
-  const place = () => {
-    if (doc.body && !host.isConnected) doc.body.prepend(host)
-  }
-  place()
-  doc.addEventListener('DOMContentLoaded', place, { once: true })
+  // Last in body: it asks nothing, and its link is not to come before the page's skip link.
+  const place = () => { if (open) doc.body.append(host) }
+  if (doc.readyState == 'loading') doc.addEventListener('DOMContentLoaded', place, { once: true })
+  else place()
 }

@@ -10,6 +10,7 @@
  */
 export default function (k, html, css, purposes, services) {
   const doc = document
+  const nonce = /** @type {HTMLScriptElement} */ (doc.currentScript).nonce
   /** @param {string} text @param {string} name @param {string} [markup] */
   const element = (name, markup = '', text = '') => {
     const el = /** @type {any} */ (doc.createElement(name))
@@ -21,6 +22,7 @@ export default function (k, html, css, purposes, services) {
   sheet.replaceSync(css)
   doc.adoptedStyleSheets = [...doc.adoptedStyleSheets, sheet]
 
+  const lang = element('p', html.embed).firstElementChild.lang
   /** @type {WeakMap<Element, () => void>} how to take a placeholder away again */
   const held = new WeakMap()
 
@@ -53,8 +55,14 @@ export default function (k, html, css, purposes, services) {
     const once = () => {
       held.get(el)?.()
       held.delete(el)
-      if (el.content) el.replaceWith(doc.importNode(el.content, true))
-      else {
+      if (el.content) {
+        const part = doc.importNode(el.content, true)
+        for (const s of part.querySelectorAll('script')) {
+          s.nonce ||= nonce
+          if (s.text) s.text = k.t.createScript(s.text)
+        }
+        el.replaceWith(part)
+      } else {
         el.src = src
         delete el.dataset.src
       }
@@ -89,8 +97,13 @@ export default function (k, html, css, purposes, services) {
       el.removeEventListener('load', draw)
       el.removeAttribute('srcdoc')
       if (sandbox != null) el.setAttribute('sandbox', sandbox)
+      // A frame that is put in anew begins without a history: Back does not lead to the placeholder.
+      const next = el.nextSibling, up = el.parentNode, focus = doc.activeElement == el
+      el.remove()
+      up?.insertBefore(el, next)
+      if (focus) el.focus()
     })
-    el.srcdoc = k.t.createHTML('<!doctype html><html lang="' + (k.s.l || doc.documentElement.lang) + '"><title>' + company.replace(/[<&]/g, '') + '</title><stile-embed class="f">' + html.embed + '</stile-embed>')
+    el.srcdoc = k.t.createHTML('<!doctype html><html lang="' + lang + '"><title>' + company.replace(/[<&]/g, '') + '</title><stile-embed class="f">' + html.embed + '</stile-embed>')
   }
 
   /** @type {any} */
@@ -104,7 +117,7 @@ export default function (k, html, css, purposes, services) {
     if (!control.isConnected) doc.body.append(control)
   }
 
-  k.w = left => {
+  k.w = async left => {
     try {
       left ||= JSON.parse(sessionStorage.stile_left)
       delete sessionStorage.stile_left
@@ -112,8 +125,8 @@ export default function (k, html, css, purposes, services) {
     if (!left) return
     const host = element('stile-note', html.left)
     const list = host.querySelector('ul')
-    for (const name of left[0]) list.append(element('li', '', name + ' – ' + html.browser))
-    for (const id of left[1]) if (services[id]) list.append(element('li', '', html.company.replaceAll('{company}', services[id][0])))
+    for (const name of await k.q('i', left[0], left[1])) list.append(element('li', '', name + ' – ' + html.browser))
+    for (const id of left[2]) if (services[id]) list.append(element('li', '', html.company.replaceAll('{company}', services[id][0])))
     host.querySelector('button').addEventListener('click', () => host.remove())
     if (list.firstChild) doc.body.prepend(host)
   }

@@ -17,7 +17,7 @@ export interface State {
   h?: string // notice: the hash of the words shown, where there are any
   o?: string // languages that the banner can be had in
   v?: 'a' | 's' | 'e' // the permanent control: where a page has none of its own, at the start, at the end
-  m?: 1 // visitors are asked for their age before anything optional is switched on
+  m?: 1 | 2 // visitors are asked for their age before anything optional is switched on; 2: this one has said that they are younger
   w?: string // categories that sell or share data, where a visitor can opt out of that alone
 }
 
@@ -47,25 +47,29 @@ export interface Run {
   p: Promise<any>
 }
 
+/** What was withdrawn: patterns of cookies and of storage keys, and ids of tags whose companies may keep some elsewhere. */
+export type Left = [string[], string[], string[]]
+
 /** The runtime, as its other parts see it. */
 export interface Kernel {
   s: State
   b: string // base URL of the site's paths, ".../stile/shop"
   n: string // name of the choice cookie
-  t: { createHTML(html: string): any } // Trusted Types policy
+  t: { createHTML(html: string): any, createScript(text: string): any } // Trusted Types policy
   l: (url: string, done: (ok?: any) => void, fail: (why?: any) => void, attrs?: [string, string][]) => void
   c: (name: string) => string // reads a cookie
   a: Allows
   r: Record<string, Run>
   f: (lang?: string) => Promise<any> // fetches the answer for what the page sees now
-  q: (what: 'd' | 'p' | 'x' | 'j' | 'o' | 'v' | 'w', ...args: any[]) => Promise<any> // calls one of these, and fetches it first
+  q: (what: 'd' | 'i' | 'p' | 'x' | 'j' | 'o' | 'v' | 'w', ...args: any[]) => Promise<any> // calls one of these, and fetches it first
   x?: (keep: (t: Tag) => boolean, ok: Allows) => boolean // stops the others; true: that takes a reload
+  i?: (cookies?: string[], keys?: string[]) => string[] // deletes what is kept here, and names the cookies that stay
   u?: (css: string) => void // adopts a style sheet
   p?: (fields: [string, string][], surface?: string, path?: string) => Promise<any> // posts a choice
   j?: (fields: [string, string][], surface: string) => Promise<any> // asks for the age, then posts a choice
   o?: (el: any, category?: string, service?: string) => void // draws a placeholder, or takes it away where no category is named
   v?: () => void // draws the permanent control
-  w?: (left?: [string[], string[]]) => void // says what is left: names of cookies, ids of tags that may have some elsewhere
+  w?: (left?: Left) => void // clears once more, and says what is left
   d?: (failed?: boolean) => void // opens the dialog
   y?: () => void // takes the banner away
   h?: string // notice: the hash of the words that were shown last

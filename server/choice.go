@@ -72,7 +72,7 @@ func (s *Server) act(c echo.Context, parse parse) error {
 	if err != nil {
 		return err
 	}
-	wanted, err := st.protect(r.PostForm, before, &choice, &action, &record)
+	wanted, err := st.protect(r.PostForm, visit, before, &choice, &action, &record)
 	if err != nil {
 		if errors.Is(err, errAge) && wantsHTML(r) {
 			return s.askAge(c, st, visit)

@@ -29,7 +29,7 @@ type guardianLink struct {
 
 // protect keeps a visitor under the site's age from adding to what is allowed (F4): what they wanted is returned, and the
 // choice becomes the one before, or a refusal. Taking away is never asked about. The record says what the visitor said.
-func (st *site) protect(form map[string][]string, before, choice *consent.Choice, action *consent.Action, record *ledger.Record) (*consent.Choice, error) {
+func (st *site) protect(form map[string][]string, v consent.Visit, before, choice *consent.Choice, action *consent.Action, record *ledger.Record) (*consent.Choice, error) {
 	if st.Minors.Age == 0 {
 		return nil, nil
 	}
@@ -46,7 +46,7 @@ func (st *site) protect(form map[string][]string, before, choice *consent.Choice
 	}
 	record.Age = age
 	choice.Minor = age == "younger"
-	if choice.Within(before) {
+	if choice.Within(before) && !st.releasesMore(v, before, choice) {
 		return nil, nil
 	}
 	switch age {
@@ -58,14 +58,38 @@ func (st *site) protect(form map[string][]string, before, choice *consent.Choice
 		return nil, nil
 	}
 	wanted := *choice
-	*choice, *action = st.Refuse(), consent.RejectAll
-	if before != nil && before.Grants() {
-		kept := *before
-		kept.Policy, kept.List = choice.Policy, choice.List
-		*choice, *action = kept, consent.Custom
+	kept, _, err := consent.Parse(map[string][]string{"accept": {"kept"}}, st.Site, before)
+	if err != nil {
+		return nil, err
+	}
+	*choice, *action = st.Limit(&kept, &wanted), consent.Custom
+	if !choice.Grants() {
+		*action = consent.RejectAll
 	}
 	choice.Minor = true
 	return &wanted, nil
+}
+
+// releasesMore tells whether a choice lets something run that does not run now: what came after the choice before, or what
+// a change of the policy has stopped.
+func (st *site) releasesMore(v consent.Visit, before, choice *consent.Choice) bool {
+	v.Choice = before
+	now := consent.Decide(st.Site, v)
+	then := *choice
+	then.Time, then.GPC = v.Now, v.GPC
+	v.Choice = &then
+	after := consent.Decide(st.Site, v)
+	for i := range after.Categories {
+		if after.Categories[i].Released && !now.Categories[i].Released {
+			return true
+		}
+	}
+	for i := range after.Tags {
+		if after.Tags[i].Released && !now.Tags[i].Released {
+			return true
+		}
+	}
+	return false
 }
 
 // askAge answers a plain form with the question for the age, a page of its own (B12).
@@ -74,7 +98,17 @@ func (s *Server) askAge(c echo.Context, st *site, v consent.Visit) error {
 	if err != nil {
 		return err
 	}
+	s.allowFrame(c, st)
 	return s.page(c, banner.Asked(p, c.Request().PostForm))
+}
+
+// allowFrame lets the answer to a form of the banner's frame be shown there.
+func (s *Server) allowFrame(c echo.Context, st *site) bool {
+	if c.Request().PostForm.Get("to") != "banner" {
+		return false
+	}
+	c.Response().Header().Set("Content-Security-Policy", st.framePolicy("'self'"))
+	return true
 }
 
 // tellMinor answers the plain form of a visitor under the age.
@@ -83,10 +117,17 @@ func (s *Server) tellMinor(c echo.Context, st *site, link *guardianLink) error {
 	if err != nil {
 		return err
 	}
+	if s.allowFrame(c, st) {
+		p.Back = "" // the frame stands in that page
+	}
 	if link == nil {
 		return s.page(c, banner.Minor(p, "", ""))
 	}
-	return s.page(c, banner.Minor(p, link.Path, link.Until))
+	scheme := "http"
+	if secure(c.Request()) {
+		scheme = "https"
+	}
+	return s.page(c, banner.Minor(p, scheme+"://"+c.Request().Host+link.Path, link.Until)) // it is copied by hand
 }
 
 // A guardian's link carries what the minor wanted, signed like a choice under a name that no site has.
@@ -153,7 +194,6 @@ func (s *Server) guardian(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	c.Response().Header().Set("Referrer-Policy", "no-referrer")
 	return s.page(c, banner.GuardianPage(p, c.Param("token"), append(asked.Granted, asked.Services...)))
 }
 

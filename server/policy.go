@@ -90,6 +90,12 @@ func (s *Server) history(ctx context.Context, c *consent.Site, own []ledger.Poli
 // policy answers GET /stile/{site}/policy and /policy/{version}: the cookie policy and its archive, with what changed, and
 // the visitor's rights (C6, C10, F7).
 func (s *Server) policy(c echo.Context) error {
+	page := banner.Policy{Erased: c.QueryParam("erased") != "", Sent: sentRequest(c, s.now())}
+	return s.showPolicy(c, http.StatusOK, page)
+}
+
+// showPolicy draws the policy around what a page has to tell.
+func (s *Server) showPolicy(c echo.Context, status int, page banner.Policy) error {
 	p, _, st, err := s.visitorsPage(c)
 	if err != nil {
 		return err
@@ -99,8 +105,7 @@ func (s *Server) policy(c echo.Context) error {
 	if i < 0 {
 		return fail(http.StatusNotFound, "site %s never had a policy %q: its versions stand at the end of %s/policy", st.Name, version, st.base())
 	}
-	page := banner.Policy{Page: p, Version: version, TextLang: st.Languages[0], Current: st.Policy.Version, Since: banner.Day(st.policies[i].Since), Erased: c.QueryParam("erased") != ""}
-	page.Sent = sentRequest(c, s.now())
+	page.Page, page.Version, page.TextLang, page.Current, page.Since = p, version, st.Languages[0], st.Policy.Version, banner.Day(st.policies[i].Since)
 	current := st.version(st.Policy.Version)
 	for j := range slices.Backward(st.policies) {
 		v := &st.policies[j]
@@ -133,7 +138,7 @@ func (s *Server) policy(c echo.Context) error {
 	if err != nil {
 		return fmt.Errorf("drawing the policy %s: %w", version, err)
 	}
-	return s.page(c, banner.PolicyPage(page))
+	return s.pageWith(c, status, banner.PolicyPage(page))
 }
 
 // drawn keeps what was drawn once: there are as many as versions and languages.

@@ -46,10 +46,15 @@ func (s *Server) frame(c echo.Context) error {
 		}
 	}
 	h := c.Response().Header()
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; img-src "+
-		strings.Join(images, " ")+"; frame-ancestors 'self' "+strings.Join(st.Origins, " "))
+	h.Set("Content-Security-Policy", st.framePolicy(images...))
 	h.Set("Referrer-Policy", "strict-origin-when-cross-origin")
 	return s.page(c, banner.Frame(p, d.Ask))
+}
+
+// framePolicy is the security policy of a page that stands in a frame on the site's pages.
+func (st *site) framePolicy(images ...string) string {
+	return "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; img-src " + strings.Join(images, " ") +
+		"; frame-ancestors 'self' " + strings.Join(st.Origins, " ")
 }
 
 // fillPixel puts into a pixel's URL what the script would: the page that holds the frame, as far as the browser names it,
@@ -104,6 +109,10 @@ func (s *Server) newPage(c echo.Context, st *site, v consent.Visit) (banner.Page
 
 // page answers with a page of Stile's, which nobody keeps: going back shows the present state, and a form is sent once.
 func (s *Server) page(c echo.Context, page templ.Component) error {
+	return s.pageWith(c, http.StatusOK, page)
+}
+
+func (s *Server) pageWith(c echo.Context, status int, page templ.Component) error {
 	h := c.Response().Header()
 	h["Cache-Control"] = neverKept
 	h["Vary"] = varies
@@ -115,7 +124,7 @@ func (s *Server) page(c echo.Context, page templ.Component) error {
 	}
 	h["X-Content-Type-Options"] = noSniff
 	h.Set(echo.HeaderContentType, echo.MIMETextHTMLCharsetUTF8)
-	c.Response().WriteHeader(http.StatusOK)
+	c.Response().WriteHeader(status)
 	return page.Render(c.Request().Context(), c.Response())
 }
 

@@ -55,6 +55,9 @@ func (s *Server) request(c echo.Context) error {
 		Details: strings.TrimSpace(r.PostForm.Get("details")), Time: v.Now.UTC(),
 	}
 	if err := checkRequest(&wanted); err != nil {
+		if wantsHTML(r) { // on the page itself, with what was written
+			return s.showPolicy(c, http.StatusBadRequest, banner.Policy{Wrong: err.Error(), Asked: banner.AskedRequest{Kind: wanted.Kind, Contact: wanted.Contact, Details: wanted.Details}})
+		}
 		return err
 	}
 	if !s.asking.take(v.Now) {
@@ -102,8 +105,8 @@ func requestNumber() string {
 func (s *Server) privacySignal(c echo.Context) error {
 	var last time.Time
 	for _, st := range s.current.Load().sites {
-		if n := len(st.policies); n > 0 && st.policies[n-1].Since.After(last) {
-			last = st.policies[n-1].Since
+		if i := st.version(st.Policy.Version); i >= 0 && st.policies[i].Since.After(last) { // the next one is not in force yet
+			last = st.policies[i].Since
 		}
 	}
 	h := c.Response().Header()

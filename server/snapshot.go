@@ -145,6 +145,9 @@ func (s *Server) compile(ctx context.Context, c *consent.Site) (_ *site, err err
 	tags := make([]language.Tag, len(c.Languages))
 	for i, lang := range c.Languages {
 		tags[i] = language.Make(lang)
+		if lang == "pt" {
+			tags[i] = language.EuropeanPortuguese // without a region it would be taken for Brazil's, which is pt-BR
+		}
 	}
 	st.matcher = language.NewMatcher(tags)
 	return st, nil
@@ -153,6 +156,11 @@ func (s *Server) compile(ctx context.Context, c *consent.Site) (_ *site, err err
 // language picks one of the site's languages: what the page says it is in, then what the browser asks for.
 func (st *site) language(page, accept string) string {
 	if page != "" {
+		for _, lang := range st.Languages {
+			if strings.EqualFold(page, lang) {
+				return lang // the parts of one answer name the language by which Stile has it
+			}
+		}
 		if tag, err := language.Parse(page); err == nil {
 			if _, i, confidence := st.matcher.Match(tag); confidence > language.No {
 				return st.Languages[i]

@@ -199,3 +199,21 @@ func TestWithin(t *testing.T) {
 		}
 	}
 }
+
+// TestLimit is what is left of a choice where its visitor may only take away.
+func TestLimit(t *testing.T) {
+	s := shop()
+	for name, test := range map[string]struct{ before, wanted, want map[string][]string }{
+		"more":               {map[string][]string{"category": {"analytics"}}, map[string][]string{"accept": {"all"}}, map[string][]string{"category": {"analytics"}}},
+		"one for another":    {map[string][]string{"category": {"analytics"}}, map[string][]string{"category": {"marketing"}}, nil},
+		"a service, another": {map[string][]string{"service": {"ads"}}, map[string][]string{"category": {"analytics"}}, nil},
+		"a service, whole":   {map[string][]string{"service": {"ads"}}, map[string][]string{"accept": {"all"}}, map[string][]string{"service": {"ads"}}},
+		"whole, a service":   {map[string][]string{"accept": {"all"}}, map[string][]string{"service": {"ads"}}, map[string][]string{"service": {"ads"}}},
+	} {
+		before, wanted, want := choose(t, s, now, test.before), choose(t, s, now, test.wanted), choose(t, s, now, test.want)
+		got := s.Limit(before, wanted)
+		if !got.Within(before) && name != "whole, a service" || got.State() != want.State() {
+			t.Errorf("%s: left is %+v, want %+v", name, got, want)
+		}
+	}
+}

@@ -125,6 +125,34 @@ func (c *Choice) Within(before *Choice) bool {
 		!slices.ContainsFunc(c.Services, has(before.Services))
 }
 
+// Limit is a choice without what another does not allow.
+func (s *Site) Limit(c, other *Choice) Choice {
+	out := *c
+	out.Granted, out.Denied, out.Services = []string{}, slices.Clone(c.Denied), nil
+	for _, name := range c.Granted {
+		if slices.Contains(other.Granted, name) {
+			out.Granted = append(out.Granted, name)
+		} else {
+			out.Denied = append(out.Denied, name)
+		}
+	}
+	for i := range s.Tags {
+		t := &s.Tags[i]
+		whole := slices.Contains(other.Granted, t.Category) && !slices.Contains(other.Refused, t.ID)
+		switch alone := slices.Contains(other.Services, t.ID); {
+		case slices.Contains(c.Services, t.ID) && (alone || whole),
+			alone && !whole && slices.Contains(c.Granted, t.Category) && !slices.Contains(c.Refused, t.ID):
+			out.Services = append(out.Services, t.ID)
+		}
+	}
+	out.Refused = slices.Concat(c.Refused, other.Refused)
+	slices.Sort(out.Denied)
+	slices.Sort(out.Services)
+	slices.Sort(out.Refused)
+	out.Refused = slices.Compact(out.Refused)
+	return out
+}
+
 // amend is the choice before, with what came after it allowed or declined.
 func (s *Site) amend(before *Choice, allow bool) Choice {
 	shown := s.shown(before)

@@ -305,10 +305,18 @@ func (d *Decision) tag(s *Site, t *Tag, since past) Verdict {
 		return released(GrantedAlone, t.Name).at(choice.Time)
 	case alone, !seen && (v.Because.Kind == Granted || v.Because.Kind == Separate):
 		return withheld(Added, t.Name).at(choice.Time)
+	case !seen && v.Because.Kind == Declined && d.Regime.Separate && s.someAlone(c.Name, choice.Services):
+		return withheld(Added, t.Name).at(choice.Time)
 	case v.Because.Kind == Separate:
 		return withheld(Separate, t.Name).in(d.Regime)
 	}
 	return v
+}
+
+// someAlone tells whether some of a category's tags are among those accepted by themselves: where each recipient is, nobody
+// has accepted or declined the category (F2).
+func (s *Site) someAlone(category string, services []string) bool {
+	return slices.ContainsFunc(s.Tags, func(t Tag) bool { return t.Category == category && slices.Contains(services, t.ID) })
 }
 
 // materialSince tells whether the policy changed materially after a version. Of a version that is not known every

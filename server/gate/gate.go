@@ -198,7 +198,7 @@ func (g *Gate) state(d *consent.Decision, lang string) (string, error) {
 	o.text("r", d.Regime.Name)
 	o.text("v", map[string]string{"auto": "a", "start": "s", "end": "e"}[g.site.Appearance.Control])
 	if g.site.Minors.Age > 0 {
-		o.raw("m", "1")
+		o.raw("m", fmt.Sprint(1+bit(d.Choice != nil && d.Choice.Minor)))
 	}
 	if d.Ask || d.Tell {
 		notice, err := g.Notice(d.Regime, lang)
