@@ -56,7 +56,18 @@ chromium:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || $(MAKE) --no-print-directory install-chromium
 	@command -v gcc >/dev/null || $(MAKE) --no-print-directory install-gcc
 
+# Two engines more. Where they cannot be had the tests go on without them, and say so here: go test does not show why a
+# test was skipped unless it is asked to.
+test: engines
+.PHONY: engines
+engines:
+	@command -v firefox-esr >/dev/null || $(MAKE) --no-print-directory install-firefox-esr || \
+		echo "the tests in Firefox will be skipped: firefox-esr is missing, and could not be installed"
+	@{ command -v WebKitWebDriver && command -v Xvfb; } >/dev/null || $(MAKE) --no-print-directory install-webkit2gtk-driver || \
+		echo "the tests in WebKit will be skipped: webkit2gtk-driver or xvfb is missing, and could not be installed"
+
 PACKAGES_gcc := gcc libc6-dev
+PACKAGES_webkit2gtk-driver := webkit2gtk-driver xvfb
 
 install-%:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
