@@ -19,6 +19,11 @@ export default function (k, html, css) {
     k.y?.()
     k.p?.([], 'banner', '/seen').catch(console.error)
   })
+  // A focused element of the page is not left under it (WCAG 2.4.11): it goes to the other side.
+  doc.addEventListener('focusin', event => {
+    const a = /** @type {Element} */ (event.target).getBoundingClientRect(), b = host.getBoundingClientRect()
+    if (open && !host.contains(/** @type {Node} */ (event.target)) && a.bottom > b.top && a.top < b.bottom) host.classList.toggle('f')
+  })
   // Last in body: it asks nothing, and its link is not to come before the page's skip link.
   const place = () => { if (open) doc.body.append(host) }
   if (doc.readyState == 'loading') doc.addEventListener('DOMContentLoaded', place, { once: true })

@@ -97,15 +97,34 @@ func (v View) Reason() string {
 	return ""
 }
 
-// Intro says who uses what for which end.
-func (v View) Intro() string {
-	switch {
-	case v.Why == New:
-		return v.Words.NewIntro
-	case v.OptOut:
-		return v.fill(v.Words.IntroOptOut)
+// group is a list on the first layer, under the sentence that says on which terms.
+type group struct {
+	intro string
+	items []Item
+}
+
+// groups say who uses what for which end, and on which terms: what waits for consent, and what runs until an objection
+// (F10), or what is new.
+func (v View) groups() (list []group) {
+	if v.Why == New {
+		return []group{{v.Words.NewIntro, v.New}}
 	}
-	return v.fill(v.Words.IntroOptIn)
+	waits, runs := group{intro: v.fill(v.Words.IntroOptIn)}, group{intro: v.fill(v.Words.IntroOptOut)}
+	for _, c := range v.Categories {
+		switch {
+		case c.Required:
+		case v.OptOut, c.Running:
+			runs.items = append(runs.items, Item{c.Title, c.Purpose})
+		default:
+			waits.items = append(waits.items, Item{c.Title, c.Purpose})
+		}
+	}
+	for _, g := range []group{waits, runs} {
+		if len(g.items) > 0 {
+			list = append(list, g)
+		}
+	}
+	return list
 }
 
 // ways are the values of the buttons that reject and accept.
@@ -121,23 +140,6 @@ func (v View) fill(s string) string { return strings.ReplaceAll(s, "{controller}
 func (v View) age(s string) string { return strings.ReplaceAll(s, "{age}", strconv.Itoa(v.Age)) }
 
 func (v View) dir() string { return Dir(v.Lang) }
-
-// items are what the first layer lists: the categories that there is a choice on, or what is new.
-func (v View) items() (list []Item) {
-	if v.Why == New {
-		return v.New
-	}
-	for _, c := range v.Categories {
-		if c.Required {
-			continue
-		}
-		if c.Running && !v.OptOut {
-			c.Title += " (" + v.Words.UntilObjection + ")"
-		}
-		list = append(list, Item{c.Title, c.Purpose})
-	}
-	return list
-}
 
 // sells tells whether there is something to opt out of under California's law (F13).
 func (v View) sells() bool {

@@ -24,7 +24,7 @@ type Words struct {
 	Title               string
 	IntroOptIn          string `yaml:"intro_opt_in"`
 	IntroOptOut         string `yaml:"intro_opt_out"`
-	UntilObjection      string `yaml:"until_objection"` // behind a category's title, in brackets (F10)
+	UntilObjection      string `yaml:"until_objection"` // behind a purpose, in brackets (F10)
 	Refuse              string
 	Recipients          string
 	Policy              string

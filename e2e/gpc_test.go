@@ -3,6 +3,8 @@ package e2e
 import (
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const honoured = "Your browser sends Global Privacy Control. We honour it"
@@ -95,5 +97,16 @@ func TestD2SignalAfterGrant(t *testing.T) {
 				t.Errorf("%d records, want two", n)
 			}
 		})
+	}
+}
+
+// D4: the well-known resource says that the signal is honoured, and since when, to every page that asks.
+func TestD4WellKnown(t *testing.T) {
+	w := newWorld(t, settings{})
+	b := w.open().visit(shopURL + "/")
+	got := eval[[]any](b, `fetch('`+consentURL+`/.well-known/gpc.json').then(async r => [r.status, r.headers.get('content-type'), await r.json()])`)
+	want := []any{200.0, "application/json", map[string]any{"gpc": true, "lastUpdate": "2026-11-01"}}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("gpc.json (-want +got):\n%s", d)
 	}
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -142,4 +143,135 @@ func TestRegimeOptIn(t *testing.T) {
 	b.views(shopURL+"/basket", nothing)
 	w.moves("CN")
 	b.views(shopURL+"/", nothing)
+}
+
+// F10: the law asks for clear information and a free objection: the banner says which purpose is on until the visitor
+// objects, and the dialog switches it off by itself.
+func TestF10NoticeOnlySaysSo(t *testing.T) {
+	w := newWorld(t, settings{config: sharedCookie, args: regions})
+	b := w.from("GB")
+	b.views(shopURL+"/", map[string]int{"counter": 2})
+	b.lists("Functional: offer extras such as videos and chat", "Marketing: show and measure advertising", "Analytics: measure how the site is used")
+	terms := eval[[]string](b, `[...document.querySelectorAll('stile-banner ul')].map(ul => ul.previousElementSibling.innerText)`)
+	if len(terms) != 2 || !strings.HasSuffix(terms[0], "only if you agree:") || !strings.HasSuffix(terms[1], "until you say no:") {
+		t.Errorf("the terms of the two lists are %q", terms)
+	}
+	b.openDialog()
+	if text := b.told(dialog); !strings.Contains(text, "(on until you object)") {
+		t.Errorf("the dialog does not say what is on until the visitor objects: %s", text)
+	}
+	if on := eval[[]string](b, `[...document.querySelectorAll('`+dialog+` input')].filter(i => i.checked).map(i => i.value)`); !cmp.Equal(on, []string{"analytics"}) {
+		t.Errorf("the dialog shows %q as on", on)
+	}
+	w.parties.Reset()
+	b.click(dialog + " [value=analytics]").click(dialog + " [value=functional]").decide(dialogSave)
+	w.received(map[string]int{"chat": 1})
+	b.say("window.houseCounter && houseCounter.page()")
+	b.views(shopURL+"/basket", map[string]int{"chat": 1})
+	b.notAsked("objected")
+	if r := b.ownRecords()[0]; r.Regime != "uk" || r.Country != "GB" || !cmp.Equal(r.Denied, []string{"analytics", "marketing"}) {
+		t.Errorf("the record is %v", r)
+	}
+	// Advertising still takes consent, and where the law is another one nothing is on.
+	w.moves("DE")
+	other := b.stranger()
+	other.views(shopURL+"/", nothing)
+	if text := other.told(banner); strings.Contains(text, "until you object") {
+		t.Errorf("in Germany the banner reads %q", text)
+	}
+}
+
+// F13: one click on "Do not sell or share" leaves on what is not sold, and is remembered; what opens the choices is called
+// by the law's name. GPC is the same objection before any click, and the banner says that it is honoured (D2, D3).
+func TestF13DoNotSell(t *testing.T) {
+	w := newWorld(t, settings{args: regions, config: func(text string) string {
+		return strings.Replace(sharedCookie(text), "appearance: {", "appearance: {control: end, ", 1)
+	}})
+	unsold := map[string]int{"counter": 2, "chat": 1}
+	const doNotSell = "stile-banner [value=unsold]"
+	b := w.from("US-CA")
+	b.views(shopURL+"/", all)
+	if title, says := b.told(banner+" h2"), b.told(doNotSell); title != "Your privacy choices" || says != "Do not sell or share my personal information" {
+		t.Errorf("the banner is headed %q, and offers %q", title, says)
+	}
+	w.parties.Reset()
+	b.loads(func() { b.click(doNotSell) }).settle()
+	w.parties.Reset()
+	w.loaded()
+	for _, path := range []string{"/", "/basket"} {
+		b.views(shopURL+path, unsold)
+		b.granted("functional", "analytics")
+		b.notAsked("not sold")
+	}
+	if r := b.ownRecords()[0]; r.Action != "custom" || r.Surface != "banner" || r.Regime != "us" || !cmp.Equal(r.Granted, []string{"analytics", "functional"}) || !cmp.Equal(r.Denied, []string{"marketing"}) || r.GPC {
+		t.Errorf("the record is %v", r)
+	}
+	b.visible("stile-control button")
+	if name := b.told("stile-control"); name != "Your privacy choices" {
+		t.Errorf("the control is called %q", name)
+	}
+	b.click("stile-control button").visible(dialog)
+	if title := b.told(dialog + " h2"); title != "Your privacy choices" {
+		t.Errorf("the dialog is headed %q", title)
+	}
+	w.moves("DE") // an objection is a refusal everywhere
+	b.emptyCache().views(shopURL+"/", unsold)
+	w.moves("US-CA")
+
+	signal := b.stranger().signal()
+	signal.views(shopURL+"/", unsold)
+	if text := signal.told(banner); !strings.Contains(text, honoured) {
+		t.Errorf("D3: the banner reads %q", text)
+	}
+	signal.decide(accept) // against the signal, on purpose (D5)
+	w.received(all)
+	signal.views(shopURL+"/basket", all)
+	if r := signal.ownRecords()[0]; r.Action != "accept_all" || !r.GPC {
+		t.Errorf("D5: the record is %v", r)
+	}
+
+	// Without JavaScript it is the same button.
+	plain := b.stranger().scripts(false)
+	plain.do(navigate(consentURL + "/stile/shop/banner"))
+	plain.submit("[value=unsold]")
+	if text := plain.text(); !strings.Contains(text, "saved") || !strings.Contains(text, "Your privacy choices") {
+		t.Errorf("the frame reads %q", text)
+	}
+	w.loaded() // the frame had the pixels, which run until the visitor objects
+	plain.scripts(true).views(shopURL+"/", unsold)
+}
+
+// F2, B11: where each recipient is consented to separately, a new one asks again by itself, and is not part of anything.
+func TestF2NewRecipient(t *testing.T) {
+	w := newWorld(t, settings{config: sharedCookie, args: regions})
+	b := w.from("CN").visit(shopURL + "/")
+	b.openDialog().click(dialog + " [value=pixel-b]").decide(dialogSave)
+	only := map[string]int{"pixel-b": 1}
+	w.received(only)
+	b.views(shopURL+"/", only)
+	refuser := b.stranger().visit(shopURL + "/")
+	refuser.decide(reject)
+	w.reconfigure(withFilm, "reloaded")
+	w.loaded()
+
+	b.emptyCache().views(shopURL+"/basket", only)
+	if !b.shows(banner) {
+		t.Fatal("a new recipient is not asked about")
+	}
+	b.lists("Film (Film Ltd): Marketing – show and measure advertising")
+	if b.shows(take) || b.shows(accept) {
+		t.Error("the banner has a button for all")
+	}
+	b.decide(keep)
+	b.views(shopURL+"/", only)
+	b.notAsked("kept")
+	w.parties.Reset()
+	b.openDialog().click(dialog + " [value=film]").decide(dialogSave)
+	w.received(map[string]int{"video": 1})
+	b.views(shopURL+"/", map[string]int{"pixel-b": 1, "video": 1})
+	if r := b.ownRecords()[0]; !cmp.Equal(r.Services, []string{"film", "pixel-b"}) || r.Regime != "pipl" {
+		t.Errorf("the record is %v", r)
+	}
+	refuser.emptyCache().views(shopURL+"/", nothing)
+	refuser.notAsked("refused")
 }

@@ -100,6 +100,7 @@ func TestB11PolicyChanged(t *testing.T) {
 	w := newWorld(t, settings{})
 	b := w.open().visit(shopURL + "/")
 	b.decide(accept)
+	w.received(all)
 	b.views(shopURL+"/", all)
 	w.reconfigure(func(text string) string {
 		return strings.Replace(text, "version: 2026-11-01", "version: 2026-12-01", 1)
@@ -107,6 +108,7 @@ func TestB11PolicyChanged(t *testing.T) {
 	w.parties.Reset()
 	b.visit(shopURL + "/basket").asks("another policy")
 	b.decide(accept)
+	w.received(all)
 	b.views(shopURL+"/", all)
 	if b.shows(banner) {
 		t.Error("the visitor is asked again")

@@ -69,6 +69,7 @@ type world struct {
 	vendors  []string // hosts
 	log      strings.Builder
 	region   string // what the proxy says in X-Region
+	address  string // what the proxy says in X-Forwarded-For, if anything
 	lose     int    // how many further answers to POST never reach the browser, although the server did what was asked
 }
 
@@ -207,6 +208,9 @@ func (w *world) consent() http.Handler {
 			r.SetURL(w.target)
 			r.Out.Host = r.In.Host
 			r.Out.Header.Set("X-Region", w.region)
+			if w.address != "" {
+				r.Out.Header.Set("X-Forwarded-For", w.address)
+			}
 			if r.In.TLS != nil {
 				r.Out.Header.Set("X-Forwarded-Proto", "https")
 			}

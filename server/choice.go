@@ -161,7 +161,7 @@ func (s *Server) record(r *http.Request, st *site, v consent.Visit) (ledger.Reco
 	record := ledger.Record{
 		ID: id, Key: key, Site: st.Name, Time: now, Regime: st.Regime(v.Region).Name, Country: country,
 		Language: language, Policy: st.Policy.Version, List: st.List(), Notice: notice, Surface: surface, GPC: v.GPC,
-		Expiry: now.Add(st.Memory),
+		Expiry: now.Add(st.Remembers(st.Regime(v.Region))),
 	}
 	if v.Choice != nil {
 		record.Previous = v.Choice.Receipt
@@ -193,7 +193,7 @@ func (s *Server) chosen(c echo.Context, snap *snapshot, st *site, choice *consen
 		}
 		return c.Redirect(http.StatusSeeOther, st.base()+"/preferences?saved=1")
 	}
-	answer := choiceAnswer{Receipt: choice.Receipt.String(), State: choice.State(), MaxAge: st.lifetime, Guardian: link}
+	answer := choiceAnswer{Receipt: choice.Receipt.String(), State: choice.State(), MaxAge: s.lifetime(st, r), Guardian: link}
 	answer.Choice.Granted, answer.Choice.Denied = choice.Granted, choice.Denied
 	answer.Choice.Services, answer.Choice.Refused = choice.Services, choice.Refused
 	if !st.sameView(r) {
@@ -208,7 +208,7 @@ func (s *Server) setChoice(c echo.Context, snap *snapshot, st *site, choice *con
 		return "", err
 	}
 	r := c.Request()
-	signed := st.newCookie(r, st.cookie, token)
+	signed := st.newCookie(r, st.cookie, token, s.lifetime(st, r))
 	c.SetCookie(signed)
 	s.setMirror(c, st, choice)
 	if r.PostForm.Get("frame") == "cross" && secure(r) {
@@ -222,10 +222,15 @@ func (s *Server) setChoice(c echo.Context, snap *snapshot, st *site, choice *con
 	return token, nil
 }
 
-// newCookie is a cookie with the attributes that all of Stile's have (C1).
-func (st *site) newCookie(r *http.Request, name, value string) *http.Cookie {
+// lifetime is how long a visitor's choice is kept, in seconds.
+func (s *Server) lifetime(st *site, r *http.Request) int {
+	return min(int(st.Remembers(st.Regime(s.region(r)))/time.Second), cookie.MaxAge)
+}
+
+// newCookie is a cookie with the attributes that all of Stile's have (C1). maxAge is in seconds, negative to delete it.
+func (st *site) newCookie(r *http.Request, name, value string, maxAge int) *http.Cookie {
 	m := &http.Cookie{
-		Name: name, Value: value, Path: "/", MaxAge: min(st.lifetime, cookie.MaxAge), HttpOnly: true,
+		Name: name, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true,
 		Secure: secure(r), SameSite: http.SameSiteLaxMode,
 	}
 	if st.shares(hostname(r.Host)) {

@@ -140,9 +140,7 @@ func (s *Server) erase(c echo.Context) error {
 		}
 	}
 	for _, name := range []string{st.cookie, cookie.Mirror(st.Name)} {
-		gone := st.newCookie(r, name, "")
-		gone.MaxAge = -1
-		c.SetCookie(gone)
+		c.SetCookie(st.newCookie(r, name, "", -1))
 	}
 	st.clear(c, consent.Decide(st.Site, consent.Visit{Region: v.Region, GPC: v.GPC, Now: v.Now}))
 	c.Response().Header()["Cache-Control"] = neverKept

@@ -87,7 +87,7 @@ func (s *Server) outcome(r *http.Request, snap *snapshot, st *site, q query) (ou
 	}
 	o := outcome{answer: a, etag: []string{a.ETag}, asked: d.Ask}
 	if d.Choice != nil {
-		o.until = d.Choice.Time.Add(st.Memory)
+		o.until = d.Choice.Time.Add(st.Remembers(d.Regime))
 	}
 	if plain && (value == "") == (d.Choice == nil) { // a cookie that is no choice is not kept: anybody can make those up
 		st.visits.put(key, o, turn)
@@ -209,7 +209,7 @@ func takes(accept, coding string) bool {
 
 // setMirror sets the readable mirror of a choice, or takes it away where there is none.
 func (s *Server) setMirror(c echo.Context, st *site, choice *consent.Choice) {
-	m := st.newCookie(c.Request(), cookie.Mirror(st.Name), choice.State())
+	m := st.newCookie(c.Request(), cookie.Mirror(st.Name), choice.State(), s.lifetime(st, c.Request()))
 	m.HttpOnly = false
 	if m.Value == "" {
 		m.MaxAge = -1

@@ -35,7 +35,6 @@ type site struct {
 	notices  map[string]string // all words that the site ever showed: hash to language
 	matcher  language.Matcher
 	cookie   string          // name of the choice cookie
-	lifetime int             // of the choice cookie, in seconds
 	policies []ledger.Policy // all versions, oldest first
 	pages    *sync.Map       // drawn policies: key to HTML
 }
@@ -110,7 +109,7 @@ func (s *Server) compile(ctx context.Context, c *consent.Site) (_ *site, err err
 		return nil, err
 	}
 	c.Policy = c.Policy.At(s.now())
-	st := &site{Site: c, visits: newVisits(), pages: &sync.Map{}, cookie: cookie.Name(c.Name), lifetime: int(c.Memory / time.Second)}
+	st := &site{Site: c, visits: newVisits(), pages: &sync.Map{}, cookie: cookie.Name(c.Name)}
 	if st.policies, err = s.history(ctx, c, own); err != nil {
 		return nil, err
 	}

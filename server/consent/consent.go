@@ -197,7 +197,7 @@ func Decide(s *Site, v Visit) Decision {
 	expired := false
 	if v.Choice != nil {
 		switch {
-		case v.Now.Sub(v.Choice.Time) >= s.Memory:
+		case v.Now.Sub(v.Choice.Time) >= s.Remembers(d.Regime):
 			expired = true
 		case v.Choice.Time.Sub(v.Now) > clockSkew:
 		default:
@@ -217,6 +217,18 @@ func Decide(s *Site, v Visit) Decision {
 	d.Ask = d.mustAsk(s, past)
 	d.Tell = d.Choice != nil && !d.Ask && !d.Crawler && d.Choice.Policy != s.Policy.Version
 	return d
+}
+
+// year is how long an objection holds at least, where tags run until there is one: its end would let them run again, and
+// California asks for twelve months.
+const year = 365 * 24 * time.Hour
+
+// Remembers is how long a choice holds under a regime.
+func (s *Site) Remembers(r *Regime) time.Duration {
+	if r.Model == OptOut {
+		return max(s.Memory, year)
+	}
+	return s.Memory
 }
 
 // past is what has changed since a choice.
