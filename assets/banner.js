@@ -4,9 +4,9 @@
 export default function (k, html, css, saved) {
   const doc = document
   const lang = doc.documentElement.lang
-  const tongue = /** @param {string} tag */ tag => tag.split(/[-_]/)[0].toLowerCase().replace(/^n[no]$/, 'nb')
+  const tongue = /** @param {string} tag */ tag => tag.split('-')[0].toLowerCase().replace(/^n[no]$/, 'nb')
   // What is written or spoken in two ways, of which a site may have one or both.
-  const way = /** @param {string} tag */ tag => /zh.*(hant|tw|hk|mo)|pt.br/i.test(tag) + tongue(tag)
+  const way = /** @param {string} tag */ tag => /-(hant|tw|hk|mo|br)/i.test(tag) + tongue(tag)
   const other = /** @param {(tag: string) => string} by */ by => by(lang) != by(k.s.l || '') && (k.s.o || '').split(' ').map(by).includes(by(lang))
   // The page speaks another language than the browser asked for, and one that the banner has: the page's counts.
   if (lang && !k.z && (other(tongue) || other(way))) {
