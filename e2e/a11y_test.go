@@ -22,6 +22,19 @@ func appearance(to string) func(string) string {
 	}
 }
 
+// prominence tells in what accept and reject differ.
+const prominence = `(root => {
+	const all = root.querySelector('[value=all]'), none = root.querySelector('[value=none]'), wrong = []
+	if (all.parentNode != none.parentNode || all.tagName != 'BUTTON' || none.tagName != 'BUTTON') wrong.push('they are no sibling buttons')
+	const a = getComputedStyle(all), n = getComputedStyle(none)
+	const size = /^(width|inline-size|perspective-origin|transform-origin)$/
+	for (const p of a) if (!size.test(p) && a[p] != n[p]) wrong.push(p + ': accept ' + a[p] + ', reject ' + n[p])
+	const area = el => { const r = el.getBoundingClientRect(); return r.width * r.height }
+	if (Math.abs(area(all) / area(none) - 1) > .05) wrong.push('accept is ' + area(all) / area(none) + ' of the area of reject')
+	if (Math.abs(all.getBoundingClientRect().height - none.getBoundingClientRect().height) > 1) wrong.push('their heights differ')
+	return wrong
+})`
+
 // B1, B2, B8: reject and accept are sibling buttons that look the same and are as large, in every language, on phone and
 // desktop, at every position; the same choices are there everywhere.
 func TestB2EqualProminence(t *testing.T) {
@@ -39,17 +52,7 @@ func TestB2EqualProminence(t *testing.T) {
 							b.openDialog()
 						}
 						what := fmt.Sprintf("%s %s %s", lang, screen.name, view)
-						for _, problem := range eval[[]string](b, `(() => {
-							const root = document.querySelector('`+root+`'), all = root.querySelector('[value=all]'), none = root.querySelector('[value=none]'), wrong = []
-							if (all.parentNode != none.parentNode || all.tagName != 'BUTTON' || none.tagName != 'BUTTON') wrong.push('they are no sibling buttons')
-							const a = getComputedStyle(all), n = getComputedStyle(none)
-							const size = /^(width|inline-size|perspective-origin|transform-origin)$/
-							for (const p of a) if (!size.test(p) && a[p] != n[p]) wrong.push(p + ': accept ' + a[p] + ', reject ' + n[p])
-							const area = el => { const r = el.getBoundingClientRect(); return r.width * r.height }
-							if (Math.abs(area(all) / area(none) - 1) > .05) wrong.push('accept is ' + area(all) / area(none) + ' of the area of reject')
-							if (Math.abs(all.getBoundingClientRect().height - none.getBoundingClientRect().height) > 1) wrong.push('their heights differ')
-							return wrong
-						})()`) {
+						for _, problem := range eval[[]string](b, prominence+`(document.querySelector('`+root+`'))`) {
 							t.Errorf("%s: %s", what, problem)
 						}
 					}
@@ -117,6 +120,25 @@ func TestB3Contrast(t *testing.T) {
 	}
 }
 
+// inSight tells what of the banner is out of sight on a small screen.
+const inSight = `(() => {
+	const wrong = [], box = document.querySelector('stile-banner').getBoundingClientRect(), text = document.querySelector('stile-banner .t')
+	for (const el of document.querySelectorAll('stile-banner .b button')) {
+		const r = el.getBoundingClientRect()
+		if (r.top < 0 || r.left < 0 || r.bottom > innerHeight || r.right > innerWidth) wrong.push(el.textContent + ' is not in sight')
+		if (document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2) != el || document.elementFromPoint(r.left + 3, r.bottom - 3)?.closest('button') != el) wrong.push(el.textContent + ' is covered')
+		if (el.scrollWidth > el.clientWidth || el.scrollHeight > el.clientHeight) wrong.push(el.textContent + ' is cut off')
+	}
+	if (text.clientHeight < 48) wrong.push('the text has ' + text.clientHeight + ' px')
+	if (text.scrollHeight <= text.clientHeight) wrong.push('the text does not scroll')
+	if (text.scrollWidth > text.clientWidth) wrong.push('the text scrolls sideways')
+	text.scrollTop = 9999
+	const last = text.lastElementChild.hidden ? text.lastElementChild.previousElementSibling : text.lastElementChild
+	if (last.getBoundingClientRect().bottom > text.getBoundingClientRect().bottom + 1) wrong.push('the last line cannot be reached')
+	if (box.height > innerHeight - 40) wrong.push('the banner covers ' + box.height + ' px of 256')
+	return wrong
+})()`
+
 // E: on a screen of 320 by 256 (which is 1280 by 1024 at 400 %) every button of the banner is in sight and works, the text
 // scrolls, and something of the page is left.
 func TestSmallScreen(t *testing.T) {
@@ -128,23 +150,7 @@ func TestSmallScreen(t *testing.T) {
 			for _, lang := range languages {
 				b.header(map[string]string{"Accept-Language": lang})
 				b.visit(shopURL + "/test/" + lang)
-				for _, wrong := range eval[[]string](b, `(() => {
-					const wrong = [], box = document.querySelector('stile-banner').getBoundingClientRect(), text = document.querySelector('stile-banner .t')
-					for (const el of document.querySelectorAll('stile-banner .b button')) {
-						const r = el.getBoundingClientRect()
-						if (r.top < 0 || r.left < 0 || r.bottom > innerHeight || r.right > innerWidth) wrong.push(el.textContent + ' is not in sight')
-						if (document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2) != el || document.elementFromPoint(r.left + 3, r.bottom - 3)?.closest('button') != el) wrong.push(el.textContent + ' is covered')
-						if (el.scrollWidth > el.clientWidth || el.scrollHeight > el.clientHeight) wrong.push(el.textContent + ' is cut off')
-					}
-					if (text.clientHeight < 48) wrong.push('the text has ' + text.clientHeight + ' px')
-					if (text.scrollHeight <= text.clientHeight) wrong.push('the text does not scroll')
-					if (text.scrollWidth > text.clientWidth) wrong.push('the text scrolls sideways')
-					text.scrollTop = 9999
-					const last = text.lastElementChild.hidden ? text.lastElementChild.previousElementSibling : text.lastElementChild
-					if (last.getBoundingClientRect().bottom > text.getBoundingClientRect().bottom + 1) wrong.push('the last line cannot be reached')
-					if (box.height > innerHeight - 40) wrong.push('the banner covers ' + box.height + ' px of 256')
-					return wrong
-				})()`) {
+				for _, wrong := range eval[[]string](b, inSight) {
 					t.Errorf("%s: %s", lang, wrong)
 				}
 			}

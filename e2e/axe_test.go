@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
 	"github.com/stilehq/stile/examples/shop"
 )
 
@@ -48,6 +51,17 @@ func (r *recorder) WriteHeader(int)             {}
 // axe runs axe-core on what a selector finds, or on the whole page, and reports every violation.
 func (b *tab) axe(what, selector string) {
 	b.t.Helper()
+	b.axeRules(what, selector, "'wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'")
+}
+
+// axeContrast runs those rules alone that look at colours.
+func (b *tab) axeContrast(what, selector string) {
+	b.t.Helper()
+	b.axeRules(what, selector, "'color-contrast'")
+}
+
+func (b *tab) axeRules(what, selector, rules string) {
+	b.t.Helper()
 	if !eval[bool](b, `!!window.axe`) {
 		src, err := os.ReadFile("node_modules/axe-core/axe.min.js")
 		if err != nil {
@@ -60,7 +74,7 @@ func (b *tab) axe(what, selector string) {
 		context = fmt.Sprintf("{include: [[%q]]}", selector)
 	}
 	for _, v := range eval[[]string](b, `axe.run(`+context+`, {
-		runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], resultTypes: ['violations'],
+		runOnly: [`+rules+`], resultTypes: ['violations'],
 	}).then(r => r.violations.map(v => v.id + ': ' + v.help + '\n' + v.nodes.map(n => '    ' + n.html.slice(0, 200) + ' ' + n.failureSummary).join('\n')))`) {
 		b.t.Errorf("%s: %s", what, v)
 	}
@@ -107,4 +121,15 @@ func TestAxe(t *testing.T) {
 		each(lang+" preferences with a choice", func(what string) { b.axe(what, "") })
 		b.forget()
 	}
+}
+
+// theme changes the colour scheme alone.
+func (b *tab) theme(scheme string) *tab {
+	b.t.Helper()
+	if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}},
+	}); err != nil {
+		b.t.Fatal(err)
+	}
+	return b
 }

@@ -1,10 +1,14 @@
 package e2e
 
 import (
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/storage"
 	"github.com/chromedp/chromedp"
 )
 
@@ -139,4 +143,199 @@ func TestForeignForm(t *testing.T) {
 		t.Errorf("%d records", n)
 	}
 	b.visit(shopURL + "/").asks("a foreign form was sent")
+}
+
+// framed finds what a selector finds in the shop's frame without JavaScript, and clicks it: the frame is another origin's, so
+// that the place is looked up in a tab of the same size.
+func (b *tab) framed(selector string) {
+	b.t.Helper()
+	b.say(`document.querySelector('iframe').scrollIntoView({block: 'center', behavior: 'instant'})`)
+	at := eval[[]float64](b, `(f => (r => [r.left + f.clientLeft, r.top + f.clientTop, f.clientWidth, f.clientHeight])(f.getBoundingClientRect()))(document.querySelector('iframe'))`)
+	src := eval[string](b, `document.querySelector('iframe').src`)
+	probe := b.fresh()
+	probe.do(chromedp.EmulateViewport(int64(at[2]), int64(at[3])))
+	probe.load(src)
+	in := eval[[]float64](probe, `(r => [r.left + r.width / 2, r.top + r.height / 2])(document.querySelector(`+"`"+selector+"`"+`).getBoundingClientRect())`)
+	if in[1] > at[3] {
+		b.t.Errorf("%s is %v px below the frame's top, which is %v px high", selector, in[1], at[3])
+	}
+	b.w.asked()
+	// A click that comes before the frame of another process is on the screen gets lost, and reaches nobody.
+	var clicked time.Time
+	b.w.until("a click in the frame", func() bool {
+		b.w.mu.Lock()
+		reached := slices.ContainsFunc(b.w.requests, func(r string) bool {
+			return strings.HasPrefix(r, "POST ") || strings.HasPrefix(r, "GET /stile/shop/preferences ")
+		})
+		b.w.mu.Unlock()
+		if !reached && time.Since(clicked) > 2*time.Second {
+			clicked = time.Now()
+			b.do(chromedp.MouseClickXY(at[0]+in[0], at[1]+in[1]))
+		}
+		return reached
+	})
+}
+
+// saved waits until the frame's form was sent and answered.
+func (w *world) saved() {
+	w.t.Helper()
+	var got []string
+	w.until("the frame's form", func() bool {
+		got = append(got, w.asked()...)
+		return slices.ContainsFunc(got, func(r string) bool {
+			return strings.HasPrefix(r, "GET /stile/shop/banner?saved=1") && strings.HasSuffix(r, " 200")
+		})
+	})
+	if !slices.Contains(got, "POST /stile/shop/choice 303") {
+		w.t.Errorf("the frame's form asked for %q", got)
+	}
+}
+
+// pixels puts a pixel of analytics beside the shop's own of marketing.
+func pixels(text string) string {
+	return text + `  - {name: House pixel, category: analytics, pixel: "https://counter.example/hit?site=pixel&u={page}", company: House Counter Ltd}` + "\n"
+}
+
+// A7: without JavaScript the page's frame asks, takes a choice, and loads the pixels of what was accepted, and those alone.
+func TestA7Frame(t *testing.T) {
+	w := newWorld(t, settings{config: func(text string) string { return pixels(sharedCookie(text)) }})
+	b := w.open().scripts(false)
+	policy := func() string {
+		b.t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.plain.URL+"/stile/shop/banner", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = "consent.shop.test"
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		return resp.Header.Get("Content-Security-Policy")
+	}()
+	if want := "frame-ancestors 'self' " + shopURL + " http://*.shop.test"; !strings.HasSuffix(policy, want) || strings.Contains(policy, "script-src") {
+		t.Errorf("the frame's policy is %q, want no script, and %q", policy, want)
+	}
+
+	b.load(shopURL + "/")
+	w.received(nothing)
+	if jar := b.jar(); len(jar) > 0 {
+		t.Errorf("cookies before a choice: %q", jar)
+	}
+	b.framed("[name=accept][value=none]")
+	w.saved()
+	b.load(shopURL + "/basket")
+	w.received(nothing)
+	if got := b.decode(".shop.test", w.keys()...); len(got.Granted) != 0 || len(got.Denied) != 3 {
+		t.Errorf("after refusing: %+v", got)
+	}
+
+	// The frame is a small way back by now.
+	b.framed(`a[href$="/preferences"]`)
+	w.until("the preferences", func() bool { return slices.Contains(w.asked(), "GET /stile/shop/preferences 200") })
+	b.load(consentURL + "/stile/shop/preferences").click("[value=analytics]").submit("form .b button:last-child")
+	for _, path := range []string{"/", "/basket"} {
+		w.parties.Reset()
+		b.load(shopURL + path)
+		w.received(map[string]int{"counter": 1})
+		if q := w.parties.Log()[0].Query; q != "site=pixel&u=http%3A%2F%2Fwww.shop.test%2F" {
+			t.Errorf("the pixel was told %q", q)
+		}
+	}
+
+	w.parties.Reset()
+	b.load(consentURL + "/stile/shop/preferences").submit("form[action$=withdraw] button")
+	b.load(shopURL + "/")
+	w.received(nothing)
+
+	b.forget().load(shopURL + "/")
+	b.framed("[name=accept][value=all]")
+	w.saved()
+	w.received(map[string]int{"counter": 1, "pixel-a": 1, "pixel-b": 1})
+	w.parties.Reset()
+	b.load(shopURL + "/product/kettle")
+	w.received(map[string]int{"counter": 1, "pixel-a": 1, "pixel-b": 1})
+
+	// D2: the signal withholds what is sold, in the frame as well; D3: a visitor who is asked is told.
+	b.signal()
+	w.parties.Reset()
+	b.load(shopURL + "/")
+	w.received(map[string]int{"counter": 1})
+	b.forget()
+	if text := b.load(consentURL + "/stile/shop/banner").text(); !strings.Contains(text, "Global Privacy Control") {
+		t.Errorf("the frame does not say that the signal is honoured: %q", text)
+	}
+	if n := w.records(); n != 4 {
+		t.Errorf("%d records, want four", n)
+	}
+}
+
+// C9: in a frame on another site the choice is kept in a cookie of that site's own partition, and holds there alone.
+func TestC9Frame(t *testing.T) {
+	page := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "text/html")
+		_, _ = rw.Write([]byte(`<!doctype html><title>A page</title><noscript><iframe src="https://consent.shop.test/stile/shop/banner" width=900 height=420></iframe></noscript>`))
+	})
+	w := newWorld(t, settings{pages: page, config: func(text string) string {
+		return pixels(strings.Replace(text, `"`+outletURL+`"`, `"https://www.outlet.test", "https://www.shop.test"`, 1))
+	}})
+	b := w.open().scripts(false).load("https://www.outlet.test/test/page")
+	w.received(nothing)
+	b.framed("[name=accept][value=all]")
+	w.saved()
+	w.received(map[string]int{"counter": 1, "pixel-a": 1, "pixel-b": 1})
+	var found int
+	r, err := chromedp.Call(b.ctx, storage.GetCookies, storage.GetCookiesParams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range r.Cookies {
+		if c.Name != "stile_shop" {
+			continue
+		}
+		found++
+		if !c.Secure || !c.HTTPOnly || c.SameSite != "None" || c.PartitionKey == nil || c.PartitionKey.TopLevelSite != "https://outlet.test" {
+			t.Errorf("the frame's choice is kept in %+v, partition %+v", c, c.PartitionKey)
+		}
+	}
+	if found != 1 {
+		t.Errorf("%d cookies of the choice", found)
+	}
+	for range 2 {
+		w.parties.Reset()
+		b.load("https://www.outlet.test/test/page")
+		w.received(map[string]int{"counter": 1, "pixel-a": 1, "pixel-b": 1})
+	}
+	w.parties.Reset()
+	b.load("https://www.shop.test/test/page")
+	w.received(nothing)
+	b.framed("[name=accept][value=none]")
+	w.saved()
+	w.received(nothing)
+	b.load("https://www.outlet.test/test/page")
+	w.received(map[string]int{"counter": 1, "pixel-a": 1, "pixel-b": 1})
+}
+
+// A7, E: the frame is whole and accessible in every language, and looks like the banner.
+func TestA7FrameLooks(t *testing.T) {
+	w := newWorld(t, settings{config: sharedCookie})
+	b := w.open()
+	for i, screen := range screens {
+		for _, lang := range languages {
+			theme := []string{"light", "dark"}[i]
+			b.header(map[string]string{"Accept-Language": lang})
+			b.look(screen.width, screen.height, theme).load(consentURL + "/stile/shop/banner")
+			b.axe(lang+" "+screen.name+" "+theme, "stile-banner")
+			// B2: reject and accept are alike here as well, and as large as a finger.
+			if got := eval[string](b, `(([n, a]) => {
+				const x = getComputedStyle(a), y = getComputedStyle(n), r = a.getBoundingClientRect(), q = n.getBoundingClientRect()
+				return ['color', 'backgroundColor', 'fontSize', 'fontWeight', 'borderTopColor', 'borderTopWidth'].filter(p => x[p] != y[p]) + '|' +
+					(r.height >= 44 && q.height == r.height && Math.abs(q.width / r.width - 1) < .05)
+			})(['none', 'all'].map(v => document.querySelector('[value=' + v + ']')))`); got != "|true" {
+				t.Errorf("%s %s: reject and accept differ in %s", lang, screen.name, got)
+			}
+			b.picture("frame-" + lang + "-" + screen.name + "-" + theme)
+		}
+	}
 }
