@@ -42,7 +42,10 @@ export default function (k) {
   k.i = (names, keys) => {
     for (const key of cookies().filter(match(names))) {
       for (const domain of ['', ...location.hostname.split('.').map((_, i, parts) => ';domain=' + parts.slice(i).join('.'))]) {
-        for (let path = location.pathname + '/'; path; path = path.slice(0, -1)) doc.cookie = key + '=;max-age=0;path=' + path + domain
+        for (let path = location.pathname + '/'; path; path = path.slice(0, -1)) {
+          // Secure for names that begin with __Secure-; a partitioned cookie is another one than its namesake.
+          for (const kind of ['', ';secure', ';secure;partitioned']) doc.cookie = key + '=;max-age=0;path=' + path + domain + kind
+        }
       }
     }
     try {

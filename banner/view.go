@@ -1,6 +1,7 @@
 package banner
 
 import (
+	"cmp"
 	"regexp"
 	"strconv"
 	"strings"
@@ -251,5 +252,5 @@ func named(v View, names []string) string {
 		}
 		titles = append(titles, title)
 	}
-	return strings.Join(titles, ", ")
+	return cmp.Or(strings.Join(titles, ", "), "–")
 }

@@ -188,6 +188,9 @@ func TestReflow(t *testing.T) {
 		b.header(map[string]string{"Accept-Language": lang})
 		for _, size := range [][2]int64{{320, 640}, {640, 512}, {1280, 800}} {
 			for way, js := range ways {
+				if size[0] > 320 && way == "text spacing" {
+					continue // what fits into the narrowest fits here
+				}
 				b.look(size[0], size[1], "light").visit(shopURL + "/test/" + lang)
 				check := func(view string) {
 					b.frame()

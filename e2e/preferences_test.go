@@ -143,8 +143,11 @@ func TestB9Control(t *testing.T) {
 		t.Errorf("the control is at %v", r)
 	}
 
-	// By the keyboard: the last stop of the page, but for the chat.
-	b.backTab().backTab()
+	// By the keyboard: the last stop of the page, but for the chat, which comes before it or after it.
+	b.backTab()
+	if eval[string](b, focused) != "Cookie choices" {
+		b.backTab()
+	}
 	if got := eval[string](b, focused); got != "Cookie choices" {
 		t.Errorf("Shift+Tab goes to %q", got)
 	}
