@@ -74,14 +74,14 @@ export default function (k, html, css, saved) {
       event.preventDefault()
       return window.stile.show()
     }
-    // First the banner goes, then the rest is done: the next paint does not wait.
+    // First the banner goes, and once that is painted the rest is done.
     close()
-    setTimeout(() => k.p?.([['accept', value]], 'banner').catch(why => {
+    requestAnimationFrame(() => setTimeout(() => k.p?.([['accept', value]], 'banner').catch(why => {
       console.error(why)
       open = true
       place()
       status.hidden = why.code == 20 // the visitor left the question for their age
-    }))
+    })))
   })
   place()
   new MutationObserver(place).observe(doc.documentElement, { childList: true })

@@ -86,7 +86,7 @@ func click(ctx context.Context, browser, address, value string) (time.Duration, 
 	const bare = `stile.ready.then(() => {
 		const b = document.createElement('button')
 		b.id = 'bare'
-		b.style = 'position:fixed;top:0;left:0;z-index:9'
+		b.style = 'position:fixed;top:0;left:0;z-index:2147483646'
 		b.textContent = 'x'
 		b.onclick = () => (b.remove(), setTimeout(() => document.dispatchEvent(new Event('stile:choice'))))
 		document.body.append(b)
