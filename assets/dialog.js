@@ -40,7 +40,7 @@ export default function (k, html, css, saved, notice) {
     }
     // The receipt, and what is new since the choice: the one thing here that is this visitor's alone.
     const token = k.c(k.n)
-    fetch(k.b + '/receipt?brief=1' + (token && '&choice=' + token), { credentials: 'include', headers: { accept: 'application/json' } }).then(r => r.json()).then(own => {
+    fetch(k.b + '/receipt?brief=1&lang=' + dialog.lang + (token && '&choice=' + token), { credentials: 'include', headers: { accept: 'application/json' } }).then(r => r.json()).then(own => {
       const [fresh, receipt] = /** @type {any} */ (dialog.querySelectorAll('.w,.r'))
       if (!own.receipt) return
       receipt.querySelector('code').textContent = own.receipt

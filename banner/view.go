@@ -66,8 +66,9 @@ type Page struct {
 	View
 	Key     string // the forms' idempotency key
 	Notice  string
-	Receipt string // of the choice in force, or ""
-	Chosen  string // day of the choice in force, or ""
+	Receipt string   // of the choice in force, or ""
+	Chosen  string   // day of the choice in force, or ""
+	Fresh   []string // titles of what came after the choice (B11)
 	Saved   bool
 	Left    []string // cookies that could not be deleted (C3)
 	Pixels  []string // URLs of images that are released, for browsers without script (A7)
@@ -235,8 +236,8 @@ func (v View) heading() string {
 	return v.Words.Preferences
 }
 
-// named are the titles of categories and services, by the names that records have.
-func named(v View, names []string) string {
+// Titles are what people read for categories and services, by the names that records have; what is neither stays as it is.
+func (v View) Titles(names []string) []string {
 	titles := make([]string, 0, len(names))
 	for _, name := range names {
 		title := name
@@ -252,5 +253,8 @@ func named(v View, names []string) string {
 		}
 		titles = append(titles, title)
 	}
-	return cmp.Or(strings.Join(titles, ", "), "–")
+	return titles
 }
+
+// named are titles in a line, or a dash.
+func named(v View, names []string) string { return cmp.Or(strings.Join(v.Titles(names), ", "), "–") }

@@ -119,3 +119,21 @@ func TestCrawlerNames(t *testing.T) {
 		}
 	}
 }
+
+// What came after a choice is told by its title, on the page and to the dialog (B11).
+func TestB11NewIsNamed(t *testing.T) {
+	w := newWorld(t)
+	w.choose("accept=all")
+	w.write(strings.Replace(siteText, "  marketing: {}\n", "  marketing: {}\n  games: {title: {en: Games, de: Spiele}, purpose: {en: scores, de: Punkte}}\n", 1))
+	if err := w.s.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for lang, want := range map[string]string{"en": "New since your choice:</b> Games", "de": "</b> Spiele"} {
+		if _, body := w.get("/stile/shop/preferences?lang=" + lang); !strings.Contains(body, want) {
+			t.Errorf("the page in %s lacks %q", lang, want)
+		}
+	}
+	if _, body := w.get("/stile/shop/receipt?brief=1&lang=de"); !strings.Contains(body, `"Spiele"`) {
+		t.Errorf("the dialog is told %s", body)
+	}
+}

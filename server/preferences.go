@@ -23,7 +23,7 @@ func (s *Server) preferences(c echo.Context) error {
 	}
 	p.Saved = d.Choice != nil && c.QueryParam("saved") != ""
 	if d.Choice != nil {
-		p.Left = st.leftover(c.Request(), d)
+		p.Left, p.Fresh = st.leftover(c.Request(), d), p.Titles(d.New)
 	}
 	return s.page(c, banner.Preferences(p))
 }

@@ -40,7 +40,7 @@ type receiptAnswer struct {
 	Site    string          `json:"site"`
 	Receipt string          `json:"receipt"` // of the choice in force, "" without one
 	Time    string          `json:"time,omitempty"`
-	New     []string        `json:"new"` // what came after the choice
+	New     []string        `json:"new"` // titles of what came after the choice
 	Records []receiptRecord `json:"records,omitempty"`
 }
 
@@ -54,10 +54,11 @@ func (s *Server) receipt(c echo.Context) error {
 	st.allowOrigin(r, c.Response().Header())
 	v := s.visit(r, st, snap.codec, readQuery(r))
 	d := consent.Decide(st.Site, v)
-	answer := receiptAnswer{Site: st.Name, New: d.New}
-	if answer.New == nil {
-		answer.New = []string{}
+	view, err := st.gate.View(&d, st.language(c.QueryParam("lang"), r.Header.Get("Accept-Language")))
+	if err != nil {
+		return err
 	}
+	answer := receiptAnswer{Site: st.Name, New: view.Titles(d.New)}
 	var records []ledger.Record
 	if v.Choice != nil {
 		answer.Receipt, answer.Time = v.Choice.Receipt.String(), v.Choice.Time.Format(time.RFC3339)
