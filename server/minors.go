@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -245,6 +244,6 @@ func (s *Server) confirm(c echo.Context) error {
 func choiceOf(r ledger.Record) consent.Choice {
 	return consent.Choice{
 		Receipt: r.ID, Time: r.Time.Truncate(time.Second), Policy: r.Policy, List: r.List, Granted: r.Granted, Denied: r.Denied,
-		Services: r.Services, Refused: r.Refused, GPC: r.GPC, Minor: strings.EqualFold(r.Age, "younger"),
+		Services: r.Services, Refused: r.Refused, GPC: r.GPC, Minor: r.Age == "younger",
 	}
 }

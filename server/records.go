@@ -161,13 +161,10 @@ func (s *Server) seen(c echo.Context) error {
 	r := c.Request()
 	v := s.visit(r, st, snap.codec, readQuery(r))
 	d := consent.Decide(st.Site, v)
-	if d.Choice == nil {
+	switch {
+	case d.Choice == nil:
 		return fail(http.StatusConflict, "there is no choice in force that could stay as it is")
-	}
-	if !d.Tell && !d.Ask {
-		return s.chosen(c, snap, st, d.Choice, nil, false)
-	}
-	if d.Ask {
+	case d.Ask:
 		return fail(http.StatusConflict, "the change takes a choice: reload the page")
 	}
 	choice := *d.Choice
