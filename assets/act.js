@@ -105,9 +105,10 @@ export default function (k) {
   k.p = async (fields, surface = 'api', path = '/choice') => {
     const body = new URLSearchParams([...fields, ['id', uuid()], ['notice', k.h || ''], ['surface', surface]])
     const accept = body.get('accept')
-    const names = [...k.s.q.split(' '), ...body.getAll('category'), ...body.getAll('service')]
+    // A consent mode has no category, and ends with the last of its tags.
+    const names = ['', ...k.s.q.split(' '), ...body.getAll('category'), ...body.getAll('service')]
     // The question for the age is a step of its own (REQUIREMENTS B12), and comes back here with the answer.
-    if (k.s.m && !body.has('age') && (names.length > k.s.q.split(' ').length || /all|new|unsold/.test(accept || ''))) return k.q('j', fields, surface)
+    if (k.s.m && !body.has('age') && (names.length > k.s.q.split(' ').length + 1 || /all|new|unsold/.test(accept || ''))) return k.q('j', fields, surface)
     if (accept == 'unsold') names.push(...k.s.c.split(' ').filter(c => !k.s.w?.includes(c)))
     /** @param {string} name */
     const ok = name => accept == 'all' || names.includes(name) || (path == '/seen' || /new|kept/.test(accept || '')) && k.a(name)

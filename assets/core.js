@@ -10,7 +10,7 @@
  * @param {import('./types').UI} [ui]
  */
 export default function (state, tags, act, ui) {
-  const win = window, doc = document, nav = /** @type {any} */ (navigator)
+  const win = /** @type {any} */ (window), doc = document, nav = /** @type {any} */ (navigator)
   // A second answer on the same page, after a choice, is handed to the runtime that is there.
   if (win.stile && win.stile._) return win.stile._(state, tags, act, ui)
 
@@ -21,11 +21,10 @@ export default function (state, tags, act, ui) {
   const runs = {}
   /** @type {string[]} what markup was let in for: categories and services */
   const freed = []
-  /** @type {Record<string, Promise<any>>} the scripts of a category, one after the other */
-  const lines = {}
+  /** @type {[string, () => void][]} what is run when a name is allowed, and dropped when it is refused */
+  let queue = []
   /** @type {(choice: import('./stile').Choice) => void} */
   let settle
-  let reload = false
   /** @param {any} x */
   const same = x => x
   const rules = { createHTML: same, createScript: same, createScriptURL: same }
@@ -43,16 +42,16 @@ export default function (state, tags, act, ui) {
   const allows = id => {
     id = id.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, '-')
     // An empty name, which an empty list holds too, is no permission.
-    return [k.s.q, k.s.c, ...tags.map(t => t.i)].join(' ').split(' ').includes(/** @type {any} */ (id || 0))
+    return [k.s.q, k.s.c, ...tags.map(t => t.r ? '' : t.i)].join(' ').split(' ').includes(/** @type {any} */ (id || 0))
   }
 
   /** @type {import('./types').Kernel['l']} */
   const load = (url, done, fail, attrs) => {
-    const s = doc.createElement('script')
+    const s = /** @type {any} */ (doc.createElement('script'))
     for (const [key, value] of attrs || []) s.setAttribute(key, value)
     s.nonce = own.nonce
-    s.onload = done
-    s.onerror = () => fail(Error('stile: ' + url + ' failed'))
+    s.onload = () => done(s.stile)
+    s.onerror = () => fail(Error(url + ' did not load'))
     s.src = trusted.createScriptURL(url)
     doc.head.append(s)
   }
@@ -62,9 +61,10 @@ export default function (state, tags, act, ui) {
   const parts = {}
   /** @type {import('./types').Kernel['q']} */
   const later = async (what, ...args) => {
-    const part = /[ovw]/.test(what) ? '/page.js?lang=' : '/dialog.js?lang='
     if (!k[what]) {
-      await (parts[part] ||= new Promise((done, fail) => load(k.b + part + (doc.documentElement.lang || k.s.l) + '&regime=' + k.s.r, done, why => {
+      const part = what == 'm' ? '/markup.js' :
+        (/[ovw]/.test(what) ? '/page.js?lang=' : '/dialog.js?lang=') + (doc.documentElement.lang || k.s.l) + '&regime=' + k.s.r
+      await (parts[part] ||= new Promise((done, fail) => load(k.b + part, done, why => {
         delete parts[part]
         fail(why)
       })))
@@ -74,7 +74,11 @@ export default function (state, tags, act, ui) {
 
   /** @type {import('./types').Kernel} */
   const k = {
-    s: state, b: base.slice(0, -3), n: name, t: trusted, l: load, c: cookie, a: allows, r: runs, q: later,
+    s: state, b: base.slice(0, -3), n: name, t: trusted, l: load, c: cookie, a: allows, r: runs, q: later, g: freed,
+    p1: (t, from = doc.referrer) => {
+      new Image().src = (t.p[0] == '/' ? k.b : '') + t.p.replace(/{(\w+)}/g, /** @param {any} _ @param {string} what */ (_, what) => encodeURIComponent(
+        what == 'page' ? location.origin + location.pathname : what == 'referrer' ? from.split('?')[0] : what == 'choice' ? cookie(name) : Math.random()))
+    },
     // Asks for the answer that fits what this page sees; the address names it, so that no old copy can be it. Where none
     // comes, nothing is released until the next page view, and no error is thrown into the page.
     f: lang => new Promise(done => {
@@ -85,27 +89,25 @@ export default function (state, tags, act, ui) {
     }),
   }
 
-  /** @param {import('./types').Tag} t */
-  const start = t => {
+  /** @param {import('./types').Tag} t @param {any} late it was refused on this page before */
+  const start = (t, late) => {
     /** @type {import('./types').Run} */
     const run = runs[t.i] = { t, s: 'waiting', p: Promise.all((t.d || []).map(id => runs[id].p)) }
     run.p = run.p
       // Each tag in a task of its own, so that none holds up the page or the next.
-      .then(() => new Promise(next => setTimeout(next)))
+      .then(() => win.scheduler?.yield ? win.scheduler.yield() : new Promise(next => setTimeout(next)))
       .then(() => new Promise((done, fail) => {
         if (run.s != 'waiting') return fail()
         run.s = 'loading'
-        t.b?.(allows)
+        t.b?.(allows, late)
         t.g?.(allows)
         if (t.u) return load(t.u, done, fail, t.h)
-        if (t.p) {
-          new Image().src = t.p.replace(/{(\w+)}/g, (_, what) => encodeURIComponent(what == 'page' ?
-            location.origin + location.pathname : what == 'referrer' ? doc.referrer.split('?')[0] : Math.random()))
-        }
+        if (t.p) k.p1(t)
         done(0)
       }))
-      .then(() => {
+      .then(threw => {
         if (run.s == 'loading') {
+          run.e = threw
           t.a?.(allows)
           run.s = 'running'
         }
@@ -113,62 +115,29 @@ export default function (state, tags, act, ui) {
     run.p.catch(why => {
       if (run.s == 'stopped') return
       run.s = 'failed'
+      run.e = why?.message || why
       console.error('stile: ' + t.i + ' failed', why)
     })
   }
 
-  // Markup that waits for a category, in Stile's own attributes and in those of vanilla-cookieconsent and klaro.
-  /** @returns {void} */
+  // Markup that waits for a category is let in by a part of its own, which a page without any does not fetch.
   const scan = () => {
-    for (const at of ['stile', 'category', 'name']) {
-      for (const el of /** @type {any} */ (doc.querySelectorAll(
-        `script[type="text/plain"][data-${at}],:is(iframe,img)[data-src][data-${at}],template[data-${at}]`))) {
-        const { [at]: category, service = category, src, type, embed } = el.dataset
-        const name = [category, service].find(allows)
-        if (!name) {
-          // What would be seen says in its place that it waits, and for what.
-          if (embed != null || el.allow != null) later('o', el, category, service)
-          continue
-        }
-        freed.push(name)
-        if (el.content) {
-          k.o?.(el)
-          // Its scripts wait in line like others, in the place of the template.
-          const part = doc.importNode(el.content, true)
-          for (const s of part.querySelectorAll('script')) {
-            Object.assign(s.dataset, { [at]: name, type: s.type })
-            s.type = 'text/plain'
-            s.text = trusted.createScript(s.text)
-          }
-          el.replaceWith(part)
-          return scan()
-        }
-        if (el.text == null) {
-          k.o?.(el)
-          el.src = src
-          delete el.dataset.src
-        } else {
-          const s = doc.createElement('script')
-          for (const a of el.attributes) if (!/^(data-)?(type|src)$/.test(a.name)) s.setAttribute(a.name, a.value)
-          s.type = type || ''
-          s.nonce = el.nonce || own.nonce
-          if (src || el.src) s.src = trusted.createScriptURL(src || el.src)
-          else s.text = trusted.createScript(el.text)
-          el.type = 'x' // taken
-          lines[name] = Promise.resolve(lines[name]).then(() => new Promise(next => {
-            s.onload = s.onerror = next
-            el.replaceWith(s)
-            if (!s.src || el.hasAttribute('async') || !s.isConnected) next(0)
-          }))
-        }
-      }
+    if (doc.querySelector(':is(script[type="text/plain"],template,video,[data-src],[data-srcset],[data-href]):is([data-stile],[data-category],[data-name])')) {
+      later('m').catch(console.error)
     }
+  }
+
+  const flush = () => {
+    queue = queue.filter(item => {
+      if (!allows(item[0])) return !api.choice.made
+      Promise.resolve(runs[item[0]]?.p).then(item[1]).catch(console.error)
+    })
   }
 
   // Takes an answer: stops what it no longer releases, runs what it newly does.
   /** @param {import('./types').State} s @param {import('./types').Tag[]} list @returns {any} */
   const apply = (s, list) => {
-    const first = api.choice?.made == false
+    const made = api.choice?.made
     const words = /** @param {string} x */ x => Object.freeze(x.split(' ').filter(same))
     const kept = /** @param {import('./types').Tag} t */ t => list.some(u => u.i == t.i)
     k.s = s
@@ -181,7 +150,7 @@ export default function (state, tags, act, ui) {
     const choice = api.choice = Object.freeze({ made: !!s.s, granted: words(s.c), denied: words(s.d), gpc: !!s.g })
     for (const t of list) {
       const run = runs[t.i]
-      if (!run || run.s == 'failed' || run.s == 'stopped' && !t.g) start(t)
+      if (!run || run.s == 'failed' || run.s == 'stopped' && !t.g) start(t, made)
       else if (t.g && /g|p/.test(run.s)) {
         try {
           t.g(allows)
@@ -191,8 +160,9 @@ export default function (state, tags, act, ui) {
     }
     if (!s.a) k.y?.()
     doc.dispatchEvent(new Event('stile'))
-    if (s.s) doc.dispatchEvent(new CustomEvent('stile:choice', { detail: { choice, first } }))
+    if (s.s) doc.dispatchEvent(new CustomEvent('stile:choice', { detail: { choice, first: made == false } }))
     settle(choice)
+    flush()
     scan()
     if (doc.readyState == 'complete') place()
   }
@@ -223,13 +193,19 @@ export default function (state, tags, act, ui) {
   const api = {
     choice: null,
     ready: new Promise(done => { settle = done }),
-    get tags() { return Object.fromEntries(Object.keys(runs).map(id => [id, runs[id].s])) },
+    get tags() { return Object.fromEntries(Object.keys(runs).map(id => [id, runs[id].s + (runs[id].e ? ': ' + runs[id].e : '')])) },
     allows,
     show: () => later('d'),
     /** @param {string[]} [categories] */
     accept: categories => later('p', categories ? categories.map(c => ['category', c]) : [['accept', 'all']]),
     reject: () => later('p', [['accept', 'none']]),
     withdraw: () => later('p', [], 'api', '/withdraw'),
+    // What waits for a category or a tag: run once that is allowed, dropped when it is refused.
+    /** @param {string} name @param {() => void} fn */
+    push: (name, fn) => {
+      queue.push([name, fn])
+      if (api.choice) flush()
+    },
     /** @param {'choice'} type @param {(choice: import('./stile').Choice) => void} fn */
     on: (type, fn) => {
       // A listener that throws stops nobody else.
@@ -240,6 +216,11 @@ export default function (state, tags, act, ui) {
   }
   win.stile = api
 
+  // While a script runs its element is the current one, though a browser says of another site's only that it threw.
+  win.addEventListener('error', /** @param {any} event */ event => {
+    if (doc.currentScript) /** @type {any} */ (doc.currentScript).stile = event.message
+  })
+
   // Another tab, or a page that comes back from the back/forward cache, may have missed a choice.
   let last = seen()
   const look = () => { if (last != seen()) k.f() }
@@ -247,7 +228,13 @@ export default function (state, tags, act, ui) {
   win.addEventListener('load', () => api.choice && place())
   doc.addEventListener('visibilitychange', look)
   // In a task of its own: Chromium loads no frame whose src is set while the parser inserts it.
-  new MutationObserver(() => setTimeout(() => api.choice && scan())).observe(doc, { childList: true, subtree: true })
+  let due = 0
+  new MutationObserver(() => {
+    due ||= setTimeout(() => {
+      due = 0
+      if (api.choice) scan()
+    })
+  }).observe(doc, { childList: true, subtree: true })
   doc.addEventListener('click', event => {
     if (/** @type {Element} */ (event.target).closest(opener)) {
       event.preventDefault()

@@ -62,10 +62,7 @@ export default function (k, html, css, purposes, services) {
           if (s.text) s.text = k.t.createScript(s.text)
         }
         el.replaceWith(part)
-      } else {
-        el.src = src
-        delete el.dataset.src
-      }
+      } else k.k?.(el)
     }
     const always = () => {
       const [key, name] = id ? ['service', id] : ['category', category]
@@ -74,11 +71,17 @@ export default function (k, html, css, purposes, services) {
       k.q('p', [...kept, [key, name]], 'preferences').catch(console.error)
     }
     const subject = id ? services[id][1] : category
-    if (el.content) {
+    if (el.allow == null) {
       const host = element('stile-embed', html.embed)
       fill(host.firstElementChild, company, subject, once, always)
+      const { width, height } = el.getBoundingClientRect()
+      if (height) host.style.cssText = 'display:inline-block;width:' + width + 'px;height:' + height + 'px'
       el.after(host)
-      held.set(el, () => host.remove())
+      el.hidden = true
+      held.set(el, () => {
+        host.remove()
+        el.hidden = false
+      })
       return
     }
     // A sandboxed frame would keep its own placeholder from being drawn.

@@ -17,8 +17,11 @@ export interface Stile {
   readonly choice: Choice | null
   /** resolves with the first state, chosen or not */
   readonly ready: Promise<Choice>
-  /** what became of each tag that was released to this page */
-  readonly tags: Readonly<Record<string, 'waiting' | 'loading' | 'running' | 'failed' | 'stopped'>>
+  /**
+   * what became of each tag that was released to this page: "waiting" (for a tag that it needs), "loading", "running",
+   * "stopped" or "failed", and behind a colon why, or what its script threw
+   */
+  readonly tags: Readonly<Record<string, string>>
   /** whether a category or a tag is allowed now */
   allows(name: string): boolean
   /** opens the preferences */
@@ -29,6 +32,11 @@ export interface Stile {
   reject(): Promise<Choice>
   /** takes back what was accepted */
   withdraw(): Promise<Choice>
+  /**
+   * runs fn once the category or tag is allowed, a tag's when it has loaded; dropped when the visitor declines it. For
+   * events that happen before the visitor has chosen.
+   */
+  push(name: string, fn: () => void): void
   /** calls fn with every state from now on, and at once with the present one if there is one */
   on(type: 'choice', fn: (choice: Choice) => void): void
 }

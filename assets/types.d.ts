@@ -18,6 +18,7 @@ export interface State {
   o?: string // languages that the banner can be had in
   v?: 'a' | 's' | 'e' // the permanent control: where a page has none of its own, at the start, at the end
   m?: 1 | 2 // visitors are asked for their age before anything optional is switched on; 2: this one has said that they are younger
+  z?: string // tags declined by themselves in a category that is allowed
   w?: string // categories that sell or share data, where a visitor can opt out of that alone
 }
 
@@ -29,12 +30,14 @@ export interface Tag {
   i: string // id
   k: string // category
   d?: string[] // ids of tags that must have loaded before
-  b?: (ok: Allows) => void // before the script is loaded
+  r?: 1 // sent without consent, and told so: not allowed
+  b?: (ok: Allows, late?: any) => void // before the script is loaded; late: it was refused on this page before
   g?: (ok: Allows) => void // signal: after b, and at each change of the choice
   u?: string // script URL
   h?: [string, string][] // attributes of the script element
   p?: string // pixel URL
   a?: (ok: Allows) => void // after the script has loaded
+  v?: (ok: Allows) => void // page view of a single-page app
   x?: (ok: Allows) => void // stop; without it the tag ends with the page
   c?: string[] // cookies to clear, "*" for any ending
   m?: string[] // storage keys to clear
@@ -45,6 +48,7 @@ export interface Run {
   t: Tag
   s: 'waiting' | 'loading' | 'running' | 'failed' | 'stopped'
   p: Promise<any>
+  e?: any // why it failed, or what its script threw
 }
 
 /** What was withdrawn: patterns of cookies and of storage keys, and ids of tags whose companies may keep some elsewhere. */
@@ -55,13 +59,18 @@ export interface Kernel {
   s: State
   b: string // base URL of the site's paths, ".../stile/shop"
   n: string // name of the choice cookie
-  t: { createHTML(html: string): any, createScript(text: string): any } // Trusted Types policy
+  t: { createHTML(html: string): any, createScript(text: string): any, createScriptURL(url: string): any } // Trusted Types policy
   l: (url: string, done: (ok?: any) => void, fail: (why?: any) => void, attrs?: [string, string][]) => void
   c: (name: string) => string // reads a cookie
   a: Allows
   r: Record<string, Run>
   f: (lang?: string) => Promise<any> // fetches the answer for what the page sees now
-  q: (what: 'd' | 'i' | 'p' | 'x' | 'j' | 'o' | 'v' | 'w', ...args: any[]) => Promise<any> // calls one of these, and fetches it first
+  q: (what: 'd' | 'i' | 'p' | 'x' | 'j' | 'm' | 'o' | 'v' | 'w', ...args: any[]) => Promise<any> // calls one of these, and fetches it first
+  g: string[] // what markup was let in for: categories and services
+  p1: (t: any, from?: string) => void // sends a pixel
+  m?: () => void // lets in the markup that is allowed
+  k?: (el: any) => void // gives an element what it asks the network for
+  walk?: 1 // the address is watched
   x?: (keep: (t: Tag) => boolean, ok: Allows) => boolean // stops the others; true: that takes a reload
   i?: (cookies?: string[], keys?: string[]) => string[] // deletes what is kept here, and names the cookies that stay
   u?: (css: string) => void // adopts a style sheet

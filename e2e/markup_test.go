@@ -128,7 +128,7 @@ func TestA1Markup(t *testing.T) {
 func TestA2Markup(t *testing.T) {
 	served := newServed()
 	body := markupPage(markupKinds()) + strings.NewReplacer("{c}", "", "{id}", "empty", "{service}", "").Replace(markup["src"]+markup["iframe"]+markup["cc-src"]+markup["klaro-src"]+markup["template"]) +
-		strings.NewReplacer("{c}", "!analytics", "{id}", "unknown").Replace(markup["src"]+markup["cc-src"])
+		strings.NewReplacer("{c}", "analytics2", "{id}", "unknown").Replace(markup["src"]+markup["cc-src"])
 	w := newWorld(t, settings{config: sharedCookie, pages: served.with(map[string]testPage{"page": {body: body}})})
 	b := w.open().visit(shopURL + "/test/page")
 	for _, step := range []string{"before a choice", "after a refusal", "on the next page"} {

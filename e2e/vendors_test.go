@@ -77,7 +77,7 @@ func TestA1EveryVendor(t *testing.T) {
 	}
 
 	var all []string
-	running := map[string]string{}
+	running := map[string]string{"google_consent_mode": "running"}
 	for id, script := range scripts {
 		all = append(all, script)
 		running[id] = "running"

@@ -27,6 +27,7 @@ func (s *Server) routes() *echo.Echo {
 	e.Match(get, "/stile/:site", s.script) // {site}.js
 	e.Match(get, "/stile/:site/dialog.js", s.dialog)
 	e.Match(get, "/stile/:site/page.js", s.place)
+	e.Match(get, "/stile/:site/markup.js", s.markup)
 	e.Match(get, "/stile/:site/page.css", s.style)
 	e.Match(get, "/stile/:site/banner", s.frame)
 	e.Match(get, "/stile/:site/policy", s.policy)

@@ -140,15 +140,25 @@ func (s *Server) part(c echo.Context, answer func(*site, *consent.Regime, string
 
 // style answers GET /stile/{site}/page.css.
 func (s *Server) style(c echo.Context) error {
+	return s.shared(c, styleSheet, (*gate.Gate).Style)
+}
+
+// markup answers GET /stile/{site}/markup.js: what lets in the markup that waits in the page.
+func (s *Server) markup(c echo.Context) error {
+	return s.shared(c, javaScript, (*gate.Gate).Markup)
+}
+
+// shared answers with what is the same for everybody, everywhere.
+func (s *Server) shared(c echo.Context, contentType []string, answer func(*gate.Gate) (*gate.Answer, error)) error {
 	_, st, err := s.site(c.Param("site"), true)
 	if err != nil {
 		return err
 	}
-	a, err := st.gate.Style()
+	a, err := answer(st.gate)
 	if err != nil {
 		return err
 	}
-	return s.public(c, styleSheet, a)
+	return s.public(c, contentType, a)
 }
 
 func (s *Server) public(c echo.Context, contentType []string, a *gate.Answer) error {

@@ -27,9 +27,32 @@ func customTag(f fields, s *consent.Site) item {
 	t.tag.Load = loads(f)
 	t.tag.Cookies = cookies(f.get("cookies"), s.Name, s.Languages)
 	t.tag.Storage = storage(f.get("storage"))
+	t.tag.Hosts = hosts(f.get("hosts"), t.tag.Load)
 	t.tag.Company, _ = f.get("company").line(200)
 	t.tag.Policy = f.get("policy").webPage()
 	return t
+}
+
+var hostPattern = regexp.MustCompile(`^(\*\.)?([a-z0-9-]{1,63}\.){1,8}[a-z0-9-]{1,63}(:[0-9]{1,5})?$`)
+
+// hosts are those that a tag contacts: that of its script or pixel, and those that the file names.
+func hosts(v value, l consent.Load) (all []string) {
+	for _, address := range []string{l.Script, l.Pixel} {
+		if u, err := url.Parse(address); err == nil && u.Host != "" {
+			all = append(all, u.Host)
+		}
+	}
+	for _, at := range v.list(64) {
+		host, ok := at.line(300)
+		if ok && !hostPattern.MatchString(host) {
+			at.fail(`write stats.example or "*.stats.example"`, "%s is not a host", quote(host))
+			continue
+		}
+		if ok && !slices.Contains(all, host) {
+			all = append(all, host)
+		}
+	}
+	return all
 }
 
 func loads(f fields) consent.Load {
@@ -37,6 +60,7 @@ func loads(f fields) consent.Load {
 		Before: f.get("inline").script(),
 		Script: f.get("script").address(nil),
 		Pixel:  f.get("pixel").address(placeholders),
+		View:   f.get("view").script(),
 		Stop:   f.get("stop").script(),
 	}
 	var given []value

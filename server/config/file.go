@@ -24,6 +24,8 @@ type siteFile struct {
 	Retention    string                  `json:"retention,omitempty" jsonschema:"pattern=^[1-9][0-9]{0\\,3}[dmy]$,default=3y" jsonschema_description:"How long consent records are kept: a number and d, m or y."`
 	Appearance   appearanceFile          `json:"appearance,omitempty" jsonschema_description:"How the banner looks."`
 	Words        map[string]wordsFile    `json:"words,omitempty" jsonschema_description:"Words of the site's own, by language, in place of Stile's: accept_all, embed.once and so on, as banner/words/en.yaml has them."`
+	Google       googleFile              `json:"google,omitempty" jsonschema_description:"How Google's consent mode is run. Left out, it is told what the visitor chose, with the first of its tags that is released."`
+	SinglePage   bool                    `json:"single_page,omitempty" jsonschema_description:"The site's pages change without being loaded: pixels, and vendors that do not notice by themselves, are told each new address once."`
 	PerVendor    bool                    `json:"per_vendor,omitempty" jsonschema_description:"Each vendor of a category can be switched off by itself in the preferences."`
 	Minors       minorsFile              `json:"minors,omitempty" jsonschema_description:"Visitors under an age cannot switch optional categories on by themselves."`
 }
@@ -34,6 +36,12 @@ type wordsFile map[string]any
 type minorsFile struct {
 	Age      int  `json:"age" jsonschema:"minimum=1,maximum=21" jsonschema_description:"Under this age, in years, a visitor cannot consent."`
 	Guardian bool `json:"guardian,omitempty" jsonschema_description:"A parent or guardian can consent for them, by a signed link that expires."`
+}
+
+type googleFile struct {
+	Mode           string            `json:"mode,omitempty" jsonschema:"enum=basic,enum=advanced,default=basic" jsonschema_description:"basic: Google's tags are sent with consent only. advanced: they are sent, or stand in the page, before and without it, and are told that it is denied."`
+	URLPassthrough bool              `json:"url_passthrough,omitempty" jsonschema_description:"Google may put click identifiers into the site's own links while it may not store them."`
+	Signals        map[string]string `json:"signals,omitempty" jsonschema_description:"Which category each signal follows, where that is another than usual: {ad_storage: marketing}."`
 }
 
 type controllerFile struct {
@@ -107,13 +115,14 @@ type tagFile struct{}
 
 // vendorFile takes the vendor's options beside these keys.
 type vendorFile struct {
-	Vendor   string   `json:"vendor" jsonschema_description:"A vendor that Stile knows."`
-	ID       idFile   `json:"id" jsonschema_description:"The site's account at the vendor."`
-	Category string   `json:"category" jsonschema_description:"One of the site's categories."`
-	Name     string   `json:"name,omitempty" jsonschema:"minLength=1,maxLength=64" jsonschema_description:"What people call it. Needed when a vendor is there twice."`
-	Needs    []string `json:"needs,omitempty" jsonschema:"maxItems=64,uniqueItems=true" jsonschema_description:"Names or ids of tags that have to be loaded before this one."`
-	Company  string   `json:"company,omitempty" jsonschema:"minLength=1,maxLength=200" jsonschema_description:"Who receives the data, where that is not the vendor: a self-hosted Matomo."`
-	Policy   string   `json:"policy,omitempty" jsonschema:"pattern=^https?://" jsonschema_description:"URL of the recipient's privacy policy, where it is not the vendor's."`
+	Vendor   string            `json:"vendor" jsonschema_description:"A vendor that Stile knows."`
+	ID       idFile            `json:"id,omitempty" jsonschema_description:"The site's account at the vendor. Nearly all have one."`
+	Category string            `json:"category" jsonschema_description:"One of the site's categories."`
+	Signals  map[string]string `json:"signals,omitempty" jsonschema_description:"Which category each of the vendor's own consent signals follows, where that is another than usual."`
+	Name     string            `json:"name,omitempty" jsonschema:"minLength=1,maxLength=64" jsonschema_description:"What people call it. Needed when a vendor is there twice."`
+	Needs    []string          `json:"needs,omitempty" jsonschema:"maxItems=64,uniqueItems=true" jsonschema_description:"Names or ids of tags that have to be loaded before this one."`
+	Company  string            `json:"company,omitempty" jsonschema:"minLength=1,maxLength=200" jsonschema_description:"Who receives the data, where that is not the vendor: a self-hosted Matomo."`
+	Policy   string            `json:"policy,omitempty" jsonschema:"pattern=^https?://" jsonschema_description:"URL of the recipient's privacy policy, where it is not the vendor's."`
 }
 
 type customFile struct {
@@ -124,6 +133,8 @@ type customFile struct {
 	Inline    string       `json:"inline,omitempty" jsonschema:"minLength=1" jsonschema_description:"JavaScript, the body of a function. ok(name) tells whether a category or tag is allowed."`
 	Integrity string       `json:"integrity,omitempty" jsonschema:"pattern=^sha(256|384|512)-" jsonschema_description:"Subresource integrity of the script."`
 	Stop      string       `json:"stop,omitempty" jsonschema:"minLength=1" jsonschema_description:"JavaScript, the body of a function that takes the tag back when consent is withdrawn."`
+	View      string       `json:"view,omitempty" jsonschema:"minLength=1" jsonschema_description:"JavaScript, the body of a function that tells of a page view, run when a single-page site changes its address."`
+	Hosts     []string     `json:"hosts,omitempty" jsonschema:"maxItems=64,uniqueItems=true" jsonschema_description:"Further hosts that it contacts, *.host for any subdomain: for the content security policy."`
 	Needs     []string     `json:"needs,omitempty" jsonschema:"maxItems=64,uniqueItems=true" jsonschema_description:"Names or ids of tags that have to be loaded before this one."`
 	Cookies   []cookieFile `json:"cookies,omitempty" jsonschema:"maxItems=64" jsonschema_description:"Cookies that it sets on the site's own domain, * for any ending. They are deleted when consent is withdrawn."`
 	Storage   []string     `json:"storage,omitempty" jsonschema:"maxItems=64,uniqueItems=true" jsonschema_description:"Keys that it uses in localStorage and sessionStorage, * for any ending."`

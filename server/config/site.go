@@ -28,6 +28,8 @@ func (r *reader) site(root value) *consent.Site {
 	s.Categories = categories(f.need("categories", `begin with "necessary: {required: true}"`), s.Languages)
 	s.Regimes = regimes(f.get("regimes"), s.Categories)
 	s.Tags = r.tags(f.get("tags"), s)
+	s.Modes = r.modes(f.get("google"), s)
+	s.SinglePage = f.get("single_page").boolean(false)
 	s.Memory = memory(f.get("remember"))
 	s.Retention = retention(f.get("retention"), s.Memory)
 	s.Appearance = r.appearance(f.get("appearance"))

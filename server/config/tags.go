@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -95,12 +96,20 @@ func (r *reader) vendorTag(f fields, s *consent.Site) item {
 	cat := category.category(s.Categories)
 	t.tag.Company, _ = f.get("company").line(200)
 	t.tag.Policy = f.get("policy").webPage()
-	account, ok := f.need("id", "it is the site's account at the vendor"+example(vendor)).literal()
 	if vendor == nil {
+		f.need("id", "it is the site's account at the vendor")
 		return t // which options it takes is not known either
 	}
+	account, ok := "", true
+	if vendor.Account.Pattern != "" {
+		account, ok = f.need("id", "it is the site's account at the vendor: "+vendor.Account.Example).literal()
+	} else if f.has("id") {
+		f.get("id").fail("leave it out", "%s has no accounts", vendor.Name)
+		ok = false
+	}
 	options, fit := vendorOptions(f, vendor, known)
-	if ok && !matches(vendor.Account.Pattern, account) {
+	t.tag.Follows = f.get("signals").follows(slices.Sorted(maps.Keys(vendor.Follows)), s.Categories)
+	if ok && account != "" && !matches(vendor.Account.Pattern, account) {
 		f.get("id").fail("it looks like "+vendor.Account.Example, "%s is no account at %s", quote(account), vendor.Name)
 		fit = false
 	}
@@ -116,13 +125,6 @@ func (r *reader) vendorTag(f fields, s *consent.Site) item {
 	t.tag = tag
 	lintVendor(name, category, vendor, cat)
 	return t
-}
-
-func example(v *vendors.Vendor) string {
-	if v == nil {
-		return ""
-	}
-	return ": " + v.Account.Example
 }
 
 func (r *reader) vendor(v value, id string, ok bool) *vendors.Vendor {

@@ -83,20 +83,23 @@ func (b Because) String() string {
 }
 
 func released(k Kind, subject string) Verdict {
-	return Verdict{true, Because{Kind: k, Subject: subject}}
+	return Verdict{Released: true, Because: Because{Kind: k, Subject: subject}}
 }
 
 func withheld(k Kind, subject string) Verdict {
-	return Verdict{false, Because{Kind: k, Subject: subject}}
+	return Verdict{Because: Because{Kind: k, Subject: subject}}
 }
 
 func (v Verdict) at(t time.Time) Verdict { v.Because.At = t; return v }
 func (v Verdict) in(r *Regime) Verdict   { v.Because.Regime = r.Name; return v }
 
-// String is "released: ..." or "withheld: ...".
+// String is "released: ...", "restricted: ..." or "withheld: ...".
 func (v Verdict) String() string {
 	if v.Released {
 		return "released: " + v.Because.String()
+	}
+	if v.Restricted {
+		return "restricted: " + v.Because.String() + "; its consent mode is advanced, so that it is sent and told so"
 	}
 	return "withheld: " + v.Because.String()
 }

@@ -23,11 +23,13 @@ type Site struct {
 	Regimes      []Regime      // first match wins; the last matches everything
 	Categories   []Category    // in display order
 	Tags         []Tag         // in the order in which they are released
+	Modes        []Mode        // consent modes that tags obey
 	Memory       time.Duration // how long a choice holds: 180 days unless configured, at most 395 (B10, C1)
 	Retention    Retention     // how long records are kept (C10)
 	Appearance   Appearance
 	Words        map[string]map[string]string // the site's own words: language, then the word's name
 	Minors       Minors
+	SinglePage   bool // its pages change without being loaded: a page view is what the address says
 	PerVendor    bool // each vendor can be switched off by itself (B5)
 
 	// Lists holds the vendor lists that this site had before: the list's id (Site.List) to its entries. A choice
@@ -125,14 +127,18 @@ type Category struct {
 
 // Tag is something that a site loads for a category: a vendor's script, a pixel, or a few lines of script.
 type Tag struct {
-	ID       string   // what the API, the form field "service" and the pixel path call it: lower case, dashes
-	Name     string   // what a person reads
-	Vendor   string   // id in the vendor library; "" for a custom tag
-	Company  string   // who receives the data, for people
-	Account  string   // the site's account at the vendor
-	Category string   // Category.Name
-	Needs    []string // ids of tags that must have loaded before this one
+	ID       string            // what the API, the form field "service" and the pixel path call it: lower case, dashes
+	Name     string            // what a person reads
+	Vendor   string            // id in the vendor library; "" for a custom tag
+	Company  string            // who receives the data, for people
+	Account  string            // the site's account at the vendor
+	Category string            // Category.Name
+	Needs    []string          // ids of tags that must have loaded before this one
+	Mode     string            // Mode.ID of the consent mode that it obeys, or ""
+	Grants   []string          // signals of the mode that are granted where this tag is released though its category is not
+	Follows  map[string]string // the vendor's own consent signals that the site maps otherwise: name to category
 	Load     Load
+	Hosts    []string // that it contacts, "*." for any subdomain
 	Cookies  []Cookie
 	Storage  []string // localStorage and sessionStorage keys, and IndexedDB databases, "*" for any ending
 	Policy   string   // URL of the vendor's privacy policy, or ""
@@ -140,7 +146,7 @@ type Tag struct {
 
 // Load is how a tag is run, in this order: Before, Signal, Script or Pixel, After. Signal runs again whenever the choice
 // changes while the tag runs; Stop takes it back. Before, Signal, After and Stop are JavaScript function bodies in which
-// ok(name) tells whether a category or tag is allowed.
+// ok(name) tells whether a category or tag is allowed. View runs when a single-page app goes to another page.
 type Load struct {
 	Before    string
 	Signal    string
@@ -149,8 +155,27 @@ type Load struct {
 	Attrs     []Attr // further attributes of the script element
 	Pixel     string // URL; {page} stands for the page's address
 	After     string
+	View      string // page view of a single-page app, where the vendor does not notice by itself; "" where it does
+	Queue     string // expression: the queue in the page that the vendor's script will read, dropped after a refusal
 	Stop      string // "" when the tag cannot be stopped without a reload
 }
+
+// Mode is a consent interface that several tags on a page share, such as Google's consent mode. Default is queued before
+// the first of them, and Update tells it each change. Both are JavaScript function bodies in which {defaults} is a list of
+// what is told at first and {signals} an object: signal to the names, with a space between, of which any grants it.
+type Mode struct {
+	ID       string
+	Default  string
+	Update   string
+	Queue    string
+	Signals  []ModeSignal
+	Granted  []string       // signals that are always granted
+	Settings map[string]any // further values of what is told at first
+	Advanced bool           // its tags are sent before and without consent, and told that it is denied
+}
+
+// ModeSignal is what one kind of storage or use is called there, and the category that it follows.
+type ModeSignal struct{ Name, Category string }
 
 // Attr is an attribute of a script element.
 type Attr struct{ Name, Value string }
@@ -187,8 +212,9 @@ type Decision struct {
 
 // Verdict is released or withheld, because.
 type Verdict struct {
-	Released bool
-	Because  Because
+	Released   bool
+	Because    Because
+	Restricted bool // withheld, and sent all the same with the word that consent is denied: Mode.Advanced
 }
 
 // Decide decides a visit. It is the only place in Stile where a tag is released.
@@ -214,9 +240,32 @@ func Decide(s *Site, v Visit) Decision {
 		d.Tags[i] = d.tag(s, &s.Tags[i], past)
 	}
 	d.withholdNeedy(s)
+	d.restrict(s)
 	d.Ask = d.mustAsk(s, past)
 	d.Tell = d.Choice != nil && !d.Ask && !d.Crawler && d.Choice.Policy != s.Policy.Version
 	return d
+}
+
+// restrict marks what is sent without consent because the site runs its consent mode in the advanced form. Nobody who said
+// to be a minor gets it, and no crawler.
+func (d *Decision) restrict(s *Site) {
+	if d.Crawler || d.Choice != nil && d.Choice.Minor {
+		return
+	}
+	for i := range s.Tags {
+		m := s.Mode(s.Tags[i].Mode)
+		d.Tags[i].Restricted = !d.Tags[i].Released && m != nil && m.Advanced
+	}
+}
+
+// Mode returns the consent mode of an id, or nil.
+func (s *Site) Mode(id string) *Mode {
+	for i := range s.Modes {
+		if s.Modes[i].ID == id {
+			return &s.Modes[i]
+		}
+	}
+	return nil
 }
 
 // year is how long an objection holds at least, where tags run until there is one: its end would let them run again, and

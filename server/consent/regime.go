@@ -63,6 +63,23 @@ func (r *Regime) covers(region string) bool {
 	return false
 }
 
+// Codes are the regions by their ISO 3166 codes; none where it is every region.
+func (r *Regime) Codes() (codes []string) {
+	for _, have := range r.Regions {
+		switch have {
+		case "*":
+			return nil
+		case "EU":
+			codes = append(codes, eu...)
+		case "EEA":
+			codes = append(append(codes, eu...), efta...)
+		default:
+			codes = append(codes, have)
+		}
+	}
+	return codes
+}
+
 // strictest returns the regime under which least runs before a choice: opt-in before opt-out, and fewer categories of
 // notice only before more. Of several it is the last, which is the one that the site has for everywhere else.
 func (s *Site) strictest() *Regime {

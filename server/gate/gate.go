@@ -140,15 +140,25 @@ func (g *Gate) compose(d *consent.Decision, lang string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var released []string
+	first, released, err := g.modes(d)
+	if err != nil {
+		return "", err
+	}
 	for i, v := range d.Tags {
-		if v.Released {
+		switch {
+		case v.Released:
 			released = append(released, g.tags[i])
+		case v.Restricted:
+			released = append(released, "{r:1,"+strings.TrimPrefix(g.tags[i], "{"))
 		}
 	}
-	list := "[" + strings.Join(released, ",") + "]"
+	first += "(" + g.parts.core + ")(" + state + ",[" + strings.Join(released, ",") + "]"
+	last := ")\n"
+	if g.site.SinglePage {
+		last = ");stile._(0,0," + g.parts.walk + ")\n"
+	}
 	if !d.Ask && !d.Tell {
-		return "(" + g.parts.core + ")(" + state + "," + list + ")\n", nil
+		return first + last, nil
 	}
 	v, err := g.View(d, lang)
 	if err != nil {
@@ -162,7 +172,7 @@ func (g *Gate) compose(d *consent.Decision, lang string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("drawing the banner in %s: %w", lang, err)
 	}
-	return "(" + g.parts.core + ")(" + state + "," + list + "," + g.parts.act + "," + call(what, append([]string{markup}, text...)...) + ")\n", nil
+	return first + "," + g.parts.act + "," + call(what, append([]string{markup}, text...)...) + last, nil
 }
 
 // call is a function of the kernel that calls a part with it and some text.
@@ -196,6 +206,7 @@ func (g *Gate) state(d *consent.Decision, lang string) (string, error) {
 	o.raw("c", literal(strings.Join(allowed, " ")))
 	o.raw("d", literal(strings.Join(denied, " ")))
 	o.text("r", d.Regime.Name)
+	o.text("z", strings.Join(g.refused(d), " "))
 	o.text("v", map[string]string{"auto": "a", "start": "s", "end": "e"}[g.site.Appearance.Control])
 	if g.site.Minors.Age > 0 {
 		o.raw("m", fmt.Sprint(1+bit(d.Choice != nil && d.Choice.Minor)))
@@ -218,6 +229,17 @@ func (g *Gate) state(d *consent.Decision, lang string) (string, error) {
 		}
 	}
 	return o.String(), nil
+}
+
+// refused are the tags that were declined by themselves, or are new, in a category that is allowed: markup in the page that
+// names one of them waits.
+func (g *Gate) refused(d *consent.Decision) (ids []string) {
+	for i, v := range d.Tags {
+		if !v.Released && g.granted(d, g.site.Tags[i].Category) {
+			ids = append(ids, g.site.Tags[i].ID)
+		}
+	}
+	return ids
 }
 
 // Dialog returns the script that brings the preferences dialog, in one of the site's languages under one of its regimes.
@@ -284,6 +306,11 @@ func (g *Gate) selling() (names []string) {
 		}
 	}
 	return names
+}
+
+// Markup returns the script that lets in what waits in the page. It is the same for every visitor and site.
+func (g *Gate) Markup() (*Answer, error) {
+	return g.kept.get("markup", func() (string, error) { return "stile._(0,0," + g.parts.markup + ")\n", nil })
 }
 
 // Style returns the style sheet of the pages.

@@ -33,6 +33,48 @@ func (o *object) list(key string, values []string) {
 
 func (o *object) String() string { return "{" + o.b.String() + "}" }
 
+// function writes a function of the runtime's, where it does something.
+func (o *object) function(key, body string) error {
+	if body == "" {
+		return nil
+	}
+	args := "ok"
+	if strings.HasPrefix(body, "late") {
+		args = "ok,late"
+	}
+	// The line break ends a comment in the body's last line.
+	fn, err := minifyExpr("function(" + args + "){" + body + "\n}")
+	if err == nil {
+		o.raw(key, fn)
+	}
+	return err
+}
+
+// dropped empties the queue of a vendor that the visitor refused on this page before: what the page put there meanwhile is
+// not sent. The runtime says so in late.
+func dropped(queue string) string {
+	if queue == "" {
+		return ""
+	}
+	return "late&&((" + queue + ")||[]).splice(0);"
+}
+
+// ordered is an object literal whose keys stay in the order in which they were added.
+type ordered []pair
+
+type pair struct {
+	name  string
+	value any
+}
+
+func (o ordered) MarshalJSON() ([]byte, error) {
+	var out object
+	for _, p := range o {
+		out.raw(literal(p.name), literal(p.value))
+	}
+	return []byte(out.String()), nil
+}
+
 // tagObject is a tag as the runtime takes it: see Tag in assets/types.d.ts.
 func tagObject(t *consent.Tag) (string, error) {
 	var o object
@@ -53,17 +95,11 @@ func tagObject(t *consent.Tag) (string, error) {
 		o.raw("h", literal(pairs))
 	}
 	for _, f := range []struct{ key, body string }{
-		{"b", t.Load.Before}, {"g", t.Load.Signal}, {"a", t.Load.After}, {"x", t.Load.Stop},
+		{"b", dropped(t.Load.Queue) + t.Load.Before}, {"g", t.Load.Signal}, {"a", t.Load.After}, {"v", t.Load.View}, {"x", t.Load.Stop},
 	} {
-		if f.body == "" {
-			continue
-		}
-		// The line break ends a comment in the body's last line.
-		fn, err := minifyExpr("function(ok){" + f.body + "\n}")
-		if err != nil {
+		if err := o.function(f.key, f.body); err != nil {
 			return "", fmt.Errorf("tag %s: its script cannot be read: %w", t.ID, err)
 		}
-		o.raw(f.key, fn)
 	}
 	names := make([]string, len(t.Cookies))
 	for i, c := range t.Cookies {

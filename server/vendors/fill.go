@@ -15,6 +15,8 @@ func fill(l consent.Load, values map[string]string) consent.Load {
 	l.Before = script.Replace(l.Before)
 	l.Signal = script.Replace(l.Signal)
 	l.After = script.Replace(l.After)
+	l.View = script.Replace(l.View)
+	l.Queue = script.Replace(l.Queue)
 	l.Stop = script.Replace(l.Stop)
 	l.Script = fillURL(l.Script, values)
 	l.Pixel = fillURL(l.Pixel, values)

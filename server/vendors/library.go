@@ -15,13 +15,14 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-//go:embed library/*.yaml
+//go:embed library/*.yaml modes/*.yaml
 var files embed.FS
 
 // Library is the set of known vendors.
 type Library struct {
 	vendors []*Vendor // by id
 	names   map[string]*Vendor
+	modes   map[string]*mode
 }
 
 // New reads the embedded library. Its error is a mistake in the library itself.
@@ -39,6 +40,9 @@ func read(fsys fs.FS) (*Library, error) {
 		return nil, err
 	}
 	l := &Library{names: map[string]*Vendor{}}
+	if l.modes, err = readModes(fsys); err != nil {
+		return nil, err
+	}
 	for _, p := range paths {
 		data, err := fs.ReadFile(fsys, p)
 		if err != nil {
@@ -58,6 +62,9 @@ func read(fsys fs.FS) (*Library, error) {
 }
 
 func (l *Library) add(v *Vendor, f *file) error {
+	if err := l.checkMode(v, f); err != nil {
+		return err
+	}
 	for i, name := range append([]string{v.ID}, v.Aliases...) {
 		if other := l.names[name]; other != nil {
 			where := "$.id"
@@ -79,19 +86,26 @@ type file struct {
 }
 
 func (f *file) read(data []byte) (*Vendor, error) {
+	v := new(Vendor)
+	if err := f.parse(data, v); err != nil {
+		return nil, err
+	}
+	return v, f.check(v)
+}
+
+func (f *file) parse(data []byte, into any) error {
 	tree, err := parser.ParseBytes(data, 0)
 	if err != nil {
-		return nil, f.decodeError(err)
+		return f.decodeError(err)
 	}
 	f.tree = tree
 	if len(tree.Docs) != 1 {
-		return nil, fmt.Errorf("%s:1: it has %d documents: a file is one vendor", f.name, len(tree.Docs))
+		return fmt.Errorf("%s:1: it has %d documents: a file is one vendor", f.name, len(tree.Docs))
 	}
-	v := new(Vendor)
-	if err := yaml.UnmarshalWithOptions(data, v, yaml.Strict()); err != nil {
-		return nil, f.decodeError(err)
+	if err := yaml.UnmarshalWithOptions(data, into, yaml.Strict()); err != nil {
+		return f.decodeError(err)
 	}
-	return v, f.check(v)
+	return nil
 }
 
 func (f *file) check(v *Vendor) error {
@@ -119,8 +133,10 @@ func (f *file) check(v *Vendor) error {
 
 // checkValues checks the patterns, and that each example, filled in, is an example.
 func (f *file) checkValues(v *Vendor) error {
-	if err := f.checkPattern("$.account", v.Account.Pattern, v.Account.Example); err != nil {
-		return err
+	if v.Account != (Account{}) {
+		if err := f.checkPattern("$.account", v.Account.Pattern, v.Account.Example); err != nil {
+			return err
+		}
 	}
 	for i, o := range v.Options {
 		where := fmt.Sprintf("$.options[%d]", i)
@@ -160,12 +176,15 @@ func (f *file) checkURLs(v *Vendor) error {
 		values[o.Name] = o.Example
 	}
 	load := fill(v.Load, values)
-	if load.Script == "" && load.Pixel == "" {
-		return f.errorf("$.load", "load has neither a script nor a pixel")
+	if load.Script+load.Pixel+load.Before+load.Signal == "" {
+		return f.errorf("$.load", "load does nothing: it has a script, a pixel, or a line of JavaScript")
 	}
 	for _, field := range []struct{ key, url string }{
 		{"script", load.Script}, {"pixel", strings.ReplaceAll(load.Pixel, "{page}", "")},
 	} {
+		if strings.HasPrefix(field.url, "/") && !strings.ContainsAny(field.url, "{}") {
+			continue // on the page's own host, where a proxy in front of the site has put it
+		}
 		u, err := url.Parse(field.url)
 		if err != nil {
 			return f.errorf("$.load."+field.key, "%s: %w", field.key, err)

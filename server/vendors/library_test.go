@@ -36,7 +36,7 @@ func TestReadErrors(t *testing.T) {
 		{"alias like its own id", "[aa]", "[aa, a]", `a.yaml:2: the name "a" is taken by a`},
 		{"bad pattern", "A-[0-9]+", "A-[0-9+", "a.yaml:8: pattern \"A-[0-9+\": error parsing regexp"},
 		{"wrong example", "example: A-1", "example: B-1", `a.yaml:9: "B-1" does not match A-[0-9]+`},
-		{"no script", "  script: https://a.example/{id}.js", "  before: x()", "a.yaml:12: load has neither"},
+		{"no script", "  script: https://a.example/{id}.js", "  after: x()", "a.yaml:12: load does nothing"},
 		{"plain HTTP", "https://a.example/{id}", "http://a.example/{id}", "a.yaml:12: script is \"http://a.example/A-1.js\": it is a URL on https"},
 		{"unknown placeholder", "{id}.js", "{hots}.js", `a.yaml:12: script is "https://a.example/{hots}.js"`},
 		{"reserved option", "no_script: none", "no_script: none\noptions: [{name: tag}]", `a.yaml:14: an option cannot be called "tag"`},

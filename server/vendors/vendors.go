@@ -16,6 +16,13 @@
 // reads (its property names are the vendor's protocol), and speak to the vendor's consent interface. They make no element
 // and need neither eval nor innerHTML, so that they run under a strict CSP and under Trusted Types.
 //
+// # Consent modes
+//
+// modes/<id>.yaml is a consent interface that several vendors' tags on a page share, Google's above all: a vendor that
+// obeys it names it under mode, and under grants the signals that it needs. Its default is queued before the first of
+// them, and its update tells it the truth at each change. Which category each signal follows is data, in a mode's follows
+// as in a vendor's, and a site may say otherwise.
+//
 // Signal always tells the vendor the truth of the moment, in both directions: it may be called while the tag is allowed
 // and just before Stop when it no longer is, and it undoes what Stop did. A vendor has a Stop only where its script goes
 // quiet; where there is none, only a page without the tag is quiet.
@@ -46,11 +53,14 @@ type Vendor struct {
 	Name     string   // the product, for people
 	Company  string   // who receives the data
 	Category string   // where it usually belongs; the operator may say otherwise
-	Account  Account
+	Account  Account  // without a Pattern where the vendor has none
 	Options  []Option // further values that the tag needs, such as the host of a self-hosted Matomo
 	Hosts    []string // hosts it contacts, "*." for any subdomain, "{host}" for the option of that name
 	Load     consent.Load
-	Cookies  []consent.Cookie // on the site's own domain, so that the gate can delete them; those elsewhere are in Notes
+	Mode     string            // the consent mode that it obeys, or ""
+	Grants   []string          // signals of the mode that are granted where this tag is accepted by itself
+	Follows  map[string]string // the vendor's own consent signals: name to the category that each follows; {name} stands for it
+	Cookies  []consent.Cookie  // on the site's own domain, so that the gate can delete them; those elsewhere are in Notes
 	Storage  []string
 	Policy   string // URL of the privacy policy
 	NoScript string `yaml:"no_script"` // what the vendor's usual snippet fires without JavaScript: image, iframe, none or unknown
@@ -71,8 +81,13 @@ type Option struct{ Name, Pattern, Example, Default string }
 // are empty) from a vendor, an account id and the options. The error names the value that does not fit, and an example
 // of one that does.
 func (v *Vendor) Tag(t consent.Tag, account string, options map[string]string) (consent.Tag, error) {
-	if err := v.check("id", account, v.Account.Pattern, v.Account.Example); err != nil {
-		return consent.Tag{}, err
+	switch {
+	case v.Account.Pattern != "":
+		if err := v.check("id", account, v.Account.Pattern, v.Account.Example); err != nil {
+			return consent.Tag{}, err
+		}
+	case account != "":
+		return consent.Tag{}, fmt.Errorf("%s: it has no accounts, so that it takes no id", v.ID)
 	}
 	values, err := v.values(options)
 	if err != nil {
@@ -84,10 +99,29 @@ func (v *Vendor) Tag(t consent.Tag, account string, options map[string]string) (
 	t.Category = cmp.Or(t.Category, v.Category)
 	t.Policy = cmp.Or(t.Policy, v.Policy)
 	t.Vendor, t.Account = v.ID, account
+	for name, category := range v.Follows {
+		values[name] = cmp.Or(t.Follows[name], category)
+	}
 	values["id"], values["tag"] = account, t.ID
+	t.Mode, t.Grants = v.Mode, slices.Clone(v.Grants)
+	t.Hosts = v.hosts(options)
 	t.Load = fill(v.Load, values)
 	t.Cookies, t.Storage = slices.Clone(v.Cookies), slices.Clone(v.Storage)
 	return t, nil
+}
+
+// hosts are those of the tag, with those that an option names.
+func (v *Vendor) hosts(options map[string]string) (list []string) {
+	for _, host := range v.Hosts {
+		for _, o := range v.Options {
+			name, _, _ := strings.Cut(cmp.Or(options[o.Name], o.Default), "/")
+			host = strings.ReplaceAll(host, "{"+o.Name+"}", name)
+		}
+		if !slices.Contains(list, host) {
+			list = append(list, host)
+		}
+	}
+	return list
 }
 
 // values are the options, checked, with their defaults, by the placeholder that they fill.

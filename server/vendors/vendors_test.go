@@ -86,12 +86,12 @@ func TestAllIsACopy(t *testing.T) {
 }
 
 func TestTagFillsIn(t *testing.T) {
-	v := library(t).Find("ga4")
+	v := library(t).Find("meta-pixel")
 	got := example(t, v)
 	got.Load = consent.Load{}
 	want := consent.Tag{
-		ID: "ga4", Name: "Google Analytics 4", Vendor: "ga4", Company: "Google", Account: "G-AB12CD34EF", Category: "analytics",
-		Cookies: v.Cookies, Policy: "https://policies.google.com/privacy",
+		ID: "meta-pixel", Name: "Meta Pixel", Vendor: "meta-pixel", Company: "Meta", Account: "123456789012345", Category: "marketing",
+		Hosts: v.Hosts, Cookies: v.Cookies, Storage: v.Storage, Policy: "https://www.facebook.com/privacy/policy/",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -101,14 +101,15 @@ func TestTagFillsIn(t *testing.T) {
 		ID: "shop-stats", Name: "Shop statistics", Company: "EasyDser", Category: "statistics", Policy: "https://shop.example/p",
 		Needs: []string{"gtm"},
 	}
-	got, err := v.Tag(named, "G-AB12CD34EF", nil)
+	got, err := v.Tag(named, "123456789012345", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(got.Load.Signal, "ok('shop-stats')") {
 		t.Errorf("Signal asks for another tag:\n%s", got.Load.Signal)
 	}
-	named.Vendor, named.Account, named.Load, named.Cookies = "ga4", "G-AB12CD34EF", got.Load, v.Cookies
+	named.Vendor, named.Account, named.Load = "meta-pixel", "123456789012345", got.Load
+	named.Hosts, named.Cookies, named.Storage = v.Hosts, v.Cookies, v.Storage
 	if diff := cmp.Diff(named, got); diff != "" {
 		t.Error("what the operator said does not stand:", diff)
 	}
