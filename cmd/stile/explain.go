@@ -14,10 +14,15 @@ import (
 	"github.com/stilehq/stile/server/region"
 )
 
+// siteOf names a site of the configuration.
+type siteOf struct {
+	Path   string `arg:"" optional:"" help:"A site's file, or a folder of them."`
+	Config string `env:"STILE_CONFIG" default:"stile.yaml" help:"The same as PATH."`
+	Site   string `help:"Which site, where there are several."`
+}
+
 type explainCommand struct {
-	Path      string    `arg:"" optional:"" help:"A site's file, or a folder of them."`
-	Config    string    `env:"STILE_CONFIG" default:"stile.yaml" help:"The same as PATH."`
-	Site      string    `help:"Which site, where there are several."`
+	siteOf
 	Accept    []string  `placeholder:"CATEGORY" help:"Categories that the visitor accepted, or all."`
 	Service   []string  `placeholder:"TAG" help:"Tags that the visitor accepted by themselves."`
 	Reject    bool      `help:"The visitor rejected all."`
@@ -40,12 +45,13 @@ type explained struct {
 }
 
 type explainedTag struct {
-	ID       string `json:"id"`
-	Name     string `json:"name"`
-	Category string `json:"category"`
-	Released bool   `json:"released"`
-	Reason   string `json:"reason"`
-	Because  string `json:"because"`
+	ID         string `json:"id"`
+	Name       string `json:"name"`
+	Category   string `json:"category"`
+	Released   bool   `json:"released"`
+	Restricted bool   `json:"restricted,omitempty"` // sent without consent, and told so
+	Reason     string `json:"reason"`
+	Because    string `json:"because"`
 }
 
 func (c *explainCommand) Run(std streams) error {
@@ -56,8 +62,6 @@ func (c *explainCommand) Run(std streams) error {
 	if country, _, _ := strings.Cut(c.Region, "-"); c.Region != "" && (region.Parse(c.Region) == "" || !isCountry(country)) {
 		return fmt.Errorf("--region %s is not a region: use ISO 3166, DE or US-CA", c.Region)
 	}
-	site.Policy = site.Policy.At(time.Now())
-	site.History = site.Policy.Versions()
 	v := consent.Visit{Region: c.Region, GPC: c.GPC, Now: time.Now()}
 	if c.Reject || len(c.Accept)+len(c.Service) > 0 {
 		if v.Choice, err = c.choice(site, v.Now); err != nil {
@@ -68,7 +72,7 @@ func (c *explainCommand) Run(std streams) error {
 	e := explained{Site: site.Name, Regime: d.Regime.Name, Model: d.Regime.Model.String(), Ask: d.Ask, New: d.New, Tags: []explainedTag{}}
 	for i, verdict := range d.Tags {
 		t := &site.Tags[i]
-		e.Tags = append(e.Tags, explainedTag{t.ID, t.Name, t.Category, verdict.Released, verdict.Because.Kind.String(), verdict.Because.String()})
+		e.Tags = append(e.Tags, explainedTag{t.ID, t.Name, t.Category, verdict.Released, verdict.Restricted, verdict.Because.Kind.String(), verdict.Because.String()})
 	}
 	if c.JSON {
 		return printJSON(std.out, e)
@@ -81,7 +85,7 @@ func isCountry(code string) bool {
 	return err == nil && r.IsCountry()
 }
 
-func (c *explainCommand) load() (*consent.Site, error) {
+func (c *siteOf) load() (*consent.Site, error) {
 	path := c.Config
 	if c.Path != "" {
 		path = c.Path
@@ -93,6 +97,8 @@ func (c *explainCommand) load() (*consent.Site, error) {
 	var names []string
 	for _, s := range sites {
 		if s.Name == c.Site || c.Site == "" && len(sites) == 1 {
+			s.Policy = s.Policy.At(time.Now())
+			s.History = s.Policy.Versions()
 			return s, nil
 		}
 		names = append(names, s.Name)
@@ -137,8 +143,11 @@ func (e explained) print(w io.Writer) error {
 	fmt.Fprintln(t, "TAG\tCATEGORY\tVERDICT\tBECAUSE")
 	for _, tag := range e.Tags {
 		verdict := "withheld"
-		if tag.Released {
+		switch {
+		case tag.Released:
 			verdict = "released"
+		case tag.Restricted:
+			verdict = "restricted" // sent without consent, in the advanced consent mode
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", tag.Name, tag.Category, verdict, tag.Because)
 	}

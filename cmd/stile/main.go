@@ -31,6 +31,8 @@ type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Serve the sites of a file or folder."`
 	Check    checkCommand    `cmd:"" help:"Validate and lint site files. Exits 1 if one has an error."`
 	Explain  explainCommand  `cmd:"" help:"Print each tag of a site: released or withheld, because."`
+	CSP      cspCommand      `cmd:"" name:"csp" help:"Print the content security policy of a site for each consent state."`
+	Vendors  vendorsCommand  `cmd:"" help:"List the vendors that Stile knows."`
 	Keys     keysCommand     `cmd:"" help:"List the keys that sign choices, or make a new one."`
 	Requests requestsCommand `cmd:"" help:"Print what a site's visitors asked for (see, copy, correct, delete), and by when it is due."`
 	Schema   schemaCommand   `cmd:"" help:"Print the JSON schema of stile.yaml, for editors."`

@@ -34,6 +34,25 @@ func (l *Library) Find(id string) *Vendor { return l.names[id] }
 // All returns the vendors by id. They belong to the library and are not to be changed.
 func (l *Library) All() []*Vendor { return slices.Clone(l.vendors) }
 
+// Search returns the vendors of which an id, alias, name, company, category, host or cookie holds a text, in any case; all of
+// them for "". One whose id or alias it is comes alone.
+func (l *Library) Search(text string) (found []*Vendor) {
+	text = strings.ToLower(strings.TrimSpace(text))
+	if v := l.names[text]; v != nil {
+		return []*Vendor{v}
+	}
+	for _, v := range l.vendors {
+		words := slices.Concat([]string{v.ID, v.Name, v.Company, v.Category}, v.Aliases, v.Hosts)
+		for _, c := range v.Cookies {
+			words = append(words, c.Name)
+		}
+		if strings.Contains(strings.ToLower(strings.Join(words, "\n")), text) {
+			found = append(found, v)
+		}
+	}
+	return found
+}
+
 func read(fsys fs.FS) (*Library, error) {
 	paths, err := fs.Glob(fsys, "library/*.yaml")
 	if err != nil {
