@@ -38,12 +38,11 @@ export default function (state, tags, act, ui) {
   const seen = () => mirror() + (nav.globalPrivacyControl ? '!' : '')
   /** @param {any} script @param {string} key @returns {any} null where the script was asked for without it */
   const asked = (script, key) => new URL(script.src).searchParams.get(key)
-  /** @param {string} id */
-  const allows = id => {
-    id = id.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, '-')
-    // An empty name, which an empty list holds too, is no permission.
-    return [k.s.q, k.s.c, ...tags.map(t => t.r ? '' : t.i)].join(' ').split(' ').includes(/** @type {any} */ (id || 0))
-  }
+  /** @param {string} name */
+  const slug = name => name.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, '-')
+  // An empty name, which an empty list holds too, is no permission.
+  /** @param {string} name */
+  const allows = name => [k.s.q, k.s.c, ...tags.map(t => t.r ? '' : t.i)].join(' ').split(' ').includes(/** @type {any} */ (slug(name) || 0))
 
   /** @type {import('./types').Kernel['l']} */
   const load = (url, done, fail, attrs) => {
@@ -130,7 +129,7 @@ export default function (state, tags, act, ui) {
   const flush = () => {
     queue = queue.filter(item => {
       if (!allows(item[0])) return !api.choice.made
-      Promise.resolve(runs[item[0]]?.p).then(item[1]).catch(console.error)
+      Promise.resolve(runs[slug(item[0])]?.p).then(item[1]).catch(console.error)
     })
   }
 

@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
+	"io"
 	"log"
 	"math/big"
 	"net"
@@ -49,7 +50,10 @@ type settings struct {
 	csp     string                   // Content-Security-Policy of the shop's pages
 	pages   http.Handler             // pages beside the shop's, under /test/
 	args    []string                 // further arguments of stile serve
-	vendors []string                 // further hosts, which answer as a vendor does, with an empty script: "*.clarity.ms"
+	vendors []string                 // further hosts, which answer as a vendor does: "*.clarity.ms"
+	// The script that those answer with, empty unless given, and further sites: name to stile.yaml.
+	vendorScript string
+	sites        map[string]string
 }
 
 // world is everything that a browser meets.
@@ -67,17 +71,19 @@ type world struct {
 	requests []string // that reached the consent host: "GET /stile/shop.js 200"
 	loads    []string // URLs that the browser's pages asked for, from wherever
 	vendors  []string // hosts
+	script   string   // that they answer with
 	log      strings.Builder
-	region   string // what the proxy says in X-Region
-	address  string // what the proxy says in X-Forwarded-For, if anything
-	lose     int    // how many further answers to POST never reach the browser, although the server did what was asked
+	region   string              // what the proxy says in X-Region
+	address  string              // what the proxy says in X-Forwarded-For, if anything
+	hold     func(*http.Request) // what a request to the consent host waits for, or nil
+	lose     int                 // how many further answers to POST never reach the browser, although the server did what was asked
 }
 
 func newWorld(t *testing.T, s settings) *world {
 	t.Helper()
 	chromium(t)
 	t.Parallel() // a world has ports, a data folder and browsers of its own
-	w := &world{t: t, parties: thirdparty.New(), folder: t.TempDir(), vendors: s.vendors}
+	w := &world{t: t, parties: thirdparty.New(), folder: t.TempDir(), vendors: s.vendors, script: s.vendorScript}
 	t.Cleanup(w.parties.Close)
 	pages := shop.Handler(shop.Options{
 		Script: consentURL + "/stile/shop.js", Frame: consentURL + "/stile/shop/banner", Policy: consentURL + "/stile/shop/policy", Video: "https://video.example", Parties: w.parties, CSP: s.csp,
@@ -98,6 +104,14 @@ func newWorld(t *testing.T, s settings) *world {
 	t.Cleanup(w.secure.Close)
 
 	w.writeConfig(func(string) string { return siteConfig(s.config) })
+	for name, text := range s.sites {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(w.config), name+".yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(s.sites) > 0 {
+		w.config = filepath.Dir(w.config)
+	}
 	w.start(s.args...)
 	t.Cleanup(w.stop)
 	t.Cleanup(func() {
@@ -166,6 +180,7 @@ func (w *world) route(pages http.Handler) http.Handler {
 			return
 		}
 		rw.Header().Set("Content-Type", "text/javascript")
+		_, _ = io.WriteString(rw, w.script)
 	})
 }
 
@@ -229,8 +244,11 @@ func (w *world) consent() http.Handler {
 	}
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.mu.Lock()
-		down := w.target == nil
+		down, hold := w.target == nil, w.hold
 		w.mu.Unlock()
+		if hold != nil {
+			hold(r)
+		}
 		if down { // as if nobody listened
 			if conn, _, err := http.NewResponseController(rw).Hijack(); err == nil {
 				_ = conn.Close()
