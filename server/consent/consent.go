@@ -160,9 +160,11 @@ type Load struct {
 	Stop      string // "" when the tag cannot be stopped without a reload
 }
 
-// Mode is a consent interface that several tags on a page share, such as Google's consent mode. Default is queued before
-// the first of them, and Update tells it each change. Both are JavaScript function bodies in which {defaults} is a list of
-// what is told at first and {signals} an object: signal to the names, with a space between, of which any grants it.
+// Mode is a consent interface that several tags on a page share, such as Google's consent mode. Update tells it each change,
+// and before the first what holds until then: that everything is denied. Default tells that alone, before anything else,
+// where it is advanced. Both are JavaScript function bodies in which {defaults} is a list of what is told at first, {always}
+// the parts of it that are no choice, and {signals} an object: signal to the names, with a space between, of which any
+// grants it.
 type Mode struct {
 	ID       string
 	Default  string

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,25 +19,22 @@ func (g *Gate) modes(d *consent.Decision) (first string, tags []string, err erro
 		if !m.Advanced && !g.speaks(d, m) {
 			continue
 		}
-		begin := dropped(m.Queue) + strings.ReplaceAll(m.Default, "{defaults}", literal(g.defaults(d, m)))
+		var o object
+		o.text("i", m.ID+"_consent_mode") // no id of a tag and no name of a category has an underscore
+		o.raw("k", `""`)
+		begin := dropped(m.Queue)
 		if m.Advanced {
-			// What the page itself queued may be what a tag in the page is to be given: it is not dropped.
-			fn, err := minifyExpr("function(){" + strings.TrimPrefix(begin, dropped(m.Queue)) + "\n}")
+			// What the page itself queued is for the tags in the page.
+			begin = ""
+			fn, err := minifyExpr("function(){" + strings.ReplaceAll(m.Default, "{defaults}", literal(g.defaults(d, m))) + "\n}")
 			if err != nil {
 				return "", nil, fmt.Errorf("consent mode %s: %w", m.ID, err)
 			}
 			first += "(" + fn + ")();"
-			begin = ""
 		}
-		var o object
-		o.text("i", m.ID+"_consent_mode") // no id of a tag and no name of a category has an underscore
-		o.raw("k", `""`)
-		for _, f := range []struct{ key, body string }{
-			{"b", begin}, {"g", strings.ReplaceAll(m.Update, "{signals}", literal(g.signals(d, m)))},
-		} {
-			if err := o.function(f.key, f.body); err != nil {
-				return "", nil, fmt.Errorf("consent mode %s: %w", m.ID, err)
-			}
+		update := strings.NewReplacer("{signals}", literal(g.signals(d, m)), "{always}", literal(always(m))).Replace(m.Update)
+		if err := errors.Join(o.function("b", begin), o.function("g", update)); err != nil {
+			return "", nil, fmt.Errorf("consent mode %s: %w", m.ID, err)
 		}
 		o.raw("x", "Date") // it ends with its tags, and that takes no reload
 		tags = append(tags, o.String())
@@ -101,14 +99,20 @@ func defaults(m *consent.Mode, granted func(category string) bool, regions []str
 	for _, s := range m.Signals {
 		o = append(o, pair{s.Name, told[granted(s.Category)]})
 	}
+	o = append(o, always(m)...)
+	if len(regions) > 0 {
+		o = append(o, pair{"region", regions})
+	}
+	return o
+}
+
+// always are the parts of a default that are no choice.
+func always(m *consent.Mode) (o ordered) {
 	for _, name := range m.Granted {
 		o = append(o, pair{name, told[true]})
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Settings)) {
 		o = append(o, pair{name, m.Settings[name]})
-	}
-	if len(regions) > 0 {
-		o = append(o, pair{"region", regions})
 	}
 	return o
 }

@@ -60,7 +60,7 @@ func TestModeBasic(t *testing.T) {
 		}
 	}
 	text := answer(t, s, consent.Visit{Region: "DE", Choice: choose(t, s, map[string][]string{"category": {"analytics"}})})
-	holds(t, text, `ad_storage:"denied"`, `security_storage:"granted"`, `wait_for_update:500`, `"consent","default"`, `"consent","update"`, `analytics_storage:"analytics"`, "G-AB12CD34EF")
+	holds(t, text, `security_storage:"granted"`, `wait_for_update:500`, `"consent","default"`, `"consent","update"`, `analytics_storage:"analytics"`, "G-AB12CD34EF")
 	lacks(t, text, "AW-123456789", "region")
 	alone := answer(t, s, consent.Visit{Region: "DE", Choice: choose(t, s, map[string][]string{"service": {"ga4"}})})
 	holds(t, alone, `analytics_storage:"analytics ga4"`)

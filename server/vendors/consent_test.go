@@ -35,7 +35,7 @@ func TestGoogleMode(t *testing.T) {
 			t.Errorf("the default lacks %s", form)
 		}
 	}
-	for _, form := range []string{`gtag('consent','update',s)`, `gtag('set','ads_data_redaction',s.ad_storage=='denied')`} {
+	for _, form := range []string{`function(){d.push(arguments)}`, `gtag('consent','default',o)`, `gtag('consent','update',s)`, `gtag('set','ads_data_redaction',s.ad_storage=='denied')`} {
 		if !strings.Contains(m.Update, form) {
 			t.Errorf("the update lacks %s", form)
 		}
