@@ -73,6 +73,9 @@ vendor.queue = () => { try { return !!(%s) } catch (e) { return String(e) } }</s
 
 // queueOf is an expression that is true once the tag has prepared what its vendor's script reads.
 func queueOf(tag consent.Tag) string {
+	if tag.Load.Before == "" {
+		return "true"
+	}
 	object, _, _ := strings.Cut(tag.Load.Queue, "&&")
 	return cmp.Or(object, "true")
 }

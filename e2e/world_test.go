@@ -180,6 +180,7 @@ func (w *world) route(pages http.Handler) http.Handler {
 			return
 		}
 		rw.Header().Set("Content-Type", "text/javascript")
+		rw.Header().Set("Access-Control-Allow-Origin", "*") // some vendors' script elements ask for it
 		_, _ = io.WriteString(rw, w.script)
 	})
 }
