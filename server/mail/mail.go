@@ -27,6 +27,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -207,4 +208,19 @@ func Path(site string, kind Kind, token string) string {
 		path += ".gif"
 	}
 	return path
+}
+
+var expirySpan = regexp.MustCompile(`^[1-9][0-9]{0,2}d$`)
+
+// ParseExpiry reads how long a token is to hold, in days: "400d"; DefaultExpiry for "".
+func ParseExpiry(text string) (time.Duration, error) {
+	if text == "" {
+		return DefaultExpiry, nil
+	}
+	days, err := strconv.Atoi(strings.TrimSuffix(text, "d"))
+	span := time.Duration(days) * 24 * time.Hour
+	if err != nil || !expirySpan.MatchString(text) || span > LongestExpiry {
+		return 0, fmt.Errorf("expires is %.20q: write a number of days from 1d to %dd", text, LongestExpiry/(24*time.Hour))
+	}
+	return span, nil
 }
