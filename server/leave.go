@@ -18,7 +18,7 @@ import (
 // leaving answers GET /stile/{site}/leave/{token}: what the recipient of a mail allows, and a button that takes it back.
 // It changes nothing: scanners follow every link of a mail.
 func (s *Server) leaving(c echo.Context) error {
-	_, st, link, err := s.fetched(c, mail.Leave)
+	st, link, err := s.fetched(c, mail.Leave)
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ const oneClick = "One-Click"
 // leave answers POST /stile/{site}/leave/{token}: the recipient takes back their consent to being counted. It takes no
 // cookie and no second step, and may be sent again. The choice in their browsers' cookies stays what it is.
 func (s *Server) leave(c echo.Context) error {
-	_, st, link, err := s.fetched(c, mail.Leave)
+	st, link, err := s.fetched(c, mail.Leave)
 	if err != nil {
 		return err
 	}

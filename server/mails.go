@@ -57,10 +57,10 @@ func (s *Server) newsletter(c echo.Context) (*snapshot, *site, error) {
 }
 
 // fetched reads the token of a link that somebody follows. A fault says what is wrong with it.
-func (s *Server) fetched(c echo.Context, kind mail.Kind) (*snapshot, *site, mail.Link, error) {
+func (s *Server) fetched(c echo.Context, kind mail.Kind) (*site, mail.Link, error) {
 	snap, st, err := s.newsletter(c)
 	if err != nil {
-		return nil, nil, mail.Link{}, err
+		return nil, mail.Link{}, err
 	}
 	link, err := snap.mail.Read(st.Name, kind, c.Param("token"), s.now())
 	if err != nil {
@@ -72,7 +72,7 @@ func (s *Server) fetched(c echo.Context, kind mail.Kind) (*snapshot, *site, mail
 	case err != nil:
 		err = fail(http.StatusBadRequest, "this is not a link that %s sent in a mail: copy it whole", st.Name)
 	}
-	return snap, st, link, err
+	return st, link, err
 }
 
 // opened answers GET /stile/{site}/open/{token}.gif: the same picture whatever the token is and whether the open was counted.
@@ -99,7 +99,7 @@ func (s *Server) opened(c echo.Context) error {
 // clicked answers GET /stile/{site}/click/{token}: leads on, whether the click was counted or not. Where the destination
 // is not allowed any more it leads nowhere.
 func (s *Server) clicked(c echo.Context) error {
-	_, st, link, err := s.fetched(c, mail.Click)
+	st, link, err := s.fetched(c, mail.Click)
 	if err != nil {
 		return err
 	}

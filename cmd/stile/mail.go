@@ -149,7 +149,7 @@ type mailerKey struct {
 	MailKeyFile string `env:"STILE_MAIL_KEY_FILE" placeholder:"FILE" help:"File with the key, of 32 characters or more, by which a mailer asks for tokens (POST /stile/{site}/mail/token). Or STILE_MAIL_KEY. Without one nobody can."`
 }
 
-func (k *mailerKey) read() (string, error) {
+func (k *mailerKey) resolveMailKey() (string, error) {
 	if k.MailKeyFile == "" {
 		return k.MailKey, nil
 	}

@@ -43,7 +43,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	if opts.Keys, err = parseKeys(c.Keys); err != nil {
 		return err
 	}
-	if opts.MailKey, err = c.mailerKey.read(); err != nil {
+	if opts.MailKey, err = c.resolveMailKey(); err != nil {
 		return err
 	}
 	s, err := server.New(ctx, opts)

@@ -20,7 +20,6 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer os.RemoveAll(folder)
 	keys, err := cookie.Keys(folder) // of a data folder: data/keys
 	if err != nil {
 		log.Fatal(err)
@@ -40,6 +39,7 @@ func Example() {
 	link.Kind, link.To = mail.Click, "https://elsewhere.example/"
 	_, err = codec.Mint(site, link, time.Now())
 	fmt.Println(err)
+	_ = os.RemoveAll(folder)
 	// Output:
 	// /stile/shop/open/TOKEN.gif
 	// to leads to https://elsewhere.example, which is not allowed: add it to mail.links in stile.yaml
