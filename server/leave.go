@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"net/http"
@@ -72,7 +73,7 @@ func (s *Server) leave(c echo.Context) error {
 	case err != nil:
 		return err
 	default:
-		if last, err = s.withdrawCategory(c, st, &last, link.Category); err != nil {
+		if last, err = s.withdrawCategory(r.Context(), st, &last, link.Category); err != nil {
 			return err
 		}
 	}
@@ -85,7 +86,7 @@ func (s *Server) leave(c echo.Context) error {
 
 // withdrawCategory records that a visitor declines a category, and nothing else about their choice: what is in force after
 // it. Events of mails that stood on the category go with the record.
-func (s *Server) withdrawCategory(c echo.Context, st *site, last *ledger.Record, category string) (ledger.Record, error) {
+func (s *Server) withdrawCategory(ctx context.Context, st *site, last *ledger.Record, category string) (ledger.Record, error) {
 	choice, changed := s.declined(st, last, category)
 	if !changed {
 		return *last, nil
@@ -99,7 +100,7 @@ func (s *Server) withdrawCategory(c echo.Context, st *site, last *ledger.Record,
 	record.ID, record.Previous, record.Time, record.Surface = id, last.ID, now, "mail"
 	record.Key = uuid.NewSHA1(last.ID, []byte("leave "+category)) // two that come at once are one
 	record.Expiry = now.Add(st.Remembers(st.Regime(last.Country)))
-	return s.store(c.Request().Context(), st, record, consent.Withdraw, &choice)
+	return s.store(ctx, st, record, consent.Withdraw, &choice)
 }
 
 // declined is the choice in force without a category, and whether that is another choice. One that holds no longer does not

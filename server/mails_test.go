@@ -169,7 +169,7 @@ func TestMailWithoutConsent(t *testing.T) {
 	w := newsroom(t, func(o *Options) {
 		o.Now = func() time.Time { mu.Lock(); defer mu.Unlock(); return time.Now().Add(ahead) }
 	})
-	_, body := w.choose("category=analytics", "X-Region", "US")
+	_, body := w.choose("category=analytics&category=marketing", "X-Region", "US")
 	var got choiceAnswer
 	if err := json.Unmarshal([]byte(body), &got); err != nil {
 		t.Fatal(err)
@@ -427,26 +427,50 @@ func TestMailLeave(t *testing.T) {
 	}
 }
 
-// A withdrawal of eight at the same moment is one record, by the key that they share.
+// Two withdrawals that saw the same record in force are one record, by the key that they share.
 func TestMailLeaveAtOnce(t *testing.T) {
 	w := newsroom(t)
-	leave := w.mailPath(mail.Link{Kind: mail.Leave, Receipt: w.chosen("category=analytics")})
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			r, _ := http.NewRequest(http.MethodPost, w.base+leave, strings.NewReader("List-Unsubscribe=One-Click"))
-			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-			resp, err := w.client.Transport.RoundTrip(r)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			_ = resp.Body.Close()
-		})
+	st := w.s.current.Load().sites["shop"]
+	last, err := w.s.recipient(t.Context(), st, w.chosen("category=analytics"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	wg.Wait()
-	if n := w.records(); n != 2 {
-		t.Errorf("there are %d records, want the choice and one withdrawal", n)
+	first, err := w.s.withdrawCategory(t.Context(), st, &last, "analytics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := w.s.withdrawCategory(t.Context(), st, &last, "analytics")
+	if err != nil || second.ID != first.ID || w.records() != 2 {
+		t.Errorf("the second is %s after %s (%v), of %d records", second.ID, first.ID, err, w.records())
+	}
+}
+
+// What is taken back is one category, with its services, and nothing else.
+func TestMailDeclined(t *testing.T) {
+	w := newsroom(t)
+	st := w.s.current.Load().sites["shop"]
+	for name, tt := range map[string]struct {
+		before, after ledger.Record
+		same          bool
+	}{
+		"granted":           {before: ledger.Record{Granted: []string{"analytics", "marketing"}}, after: ledger.Record{Granted: []string{"marketing"}, Denied: []string{"analytics"}}},
+		"a service refused": {before: ledger.Record{Granted: []string{"analytics", "marketing"}, Refused: []string{"ga4", "pixel"}}, after: ledger.Record{Granted: []string{"marketing"}, Denied: []string{"analytics"}, Refused: []string{"pixel"}}},
+		"a service by itself": {
+			before: ledger.Record{Denied: []string{"analytics", "marketing"}, Services: []string{"ga4", "pixel"}},
+			after:  ledger.Record{Denied: []string{"analytics", "marketing"}, Services: []string{"pixel"}},
+		},
+		"neither": {before: ledger.Record{Granted: []string{"marketing"}}, after: ledger.Record{Granted: []string{"marketing"}, Denied: []string{"analytics"}}},
+		"denied":  {before: ledger.Record{Granted: []string{"marketing"}, Denied: []string{"analytics"}}, same: true},
+	} {
+		tt.before.Time = time.Now()
+		got, changed := w.s.declined(st, &tt.before, "analytics")
+		want := tt.after
+		if tt.same {
+			want = tt.before
+		}
+		if changed == tt.same || fmt.Sprint(got.Granted, got.Denied, got.Services, got.Refused) != fmt.Sprint(want.Granted, want.Denied, want.Services, want.Refused) {
+			t.Errorf("%s: became %+v, changed %t", name, got, changed)
+		}
 	}
 }
 
