@@ -31,6 +31,7 @@ type metrics struct {
 	registry *prometheus.Registry
 	answers  map[bool]prometheus.Counter // by whether the visitor was asked
 	choices  *prometheus.CounterVec
+	mails    *prometheus.CounterVec
 }
 
 func newMetrics(db *ledger.SQLite) *metrics {
@@ -42,7 +43,8 @@ func newMetrics(db *ledger.SQLite) *metrics {
 	m.choices = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "stile_choices_total", Help: "Choices that were recorded.",
 	}, []string{"site", "action"})
-	m.registry.MustRegister(answers, m.choices,
+	m.mails = mailMetric()
+	m.registry.MustRegister(answers, m.choices, m.mails,
 		counter("stile_ledger_commits_total", "Transactions that stored records.", func() uint64 { return db.Stats().Commits }),
 		counter("stile_ledger_busy_total", "Choices refused because too many waited.", func() uint64 { return db.Stats().Busy }),
 		counter("stile_ledger_failed_total", "Choices that could not be stored.", func() uint64 { return db.Stats().Failed }),

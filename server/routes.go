@@ -46,6 +46,8 @@ func (s *Server) routes() *echo.Echo {
 		e.OPTIONS("/stile/:site"+path, s.preflight)
 	}
 
+	s.mailRoutes(e)
+
 	e.GET("/healthz", s.healthy)
 	e.GET("/readyz", s.ready)
 	e.GET("/metrics", s.metrics.handler())

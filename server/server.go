@@ -35,6 +35,7 @@ type Options struct {
 	RegionHeader string         // header in which a trusted proxy names the visitor's region, "" for none
 	RegionFile   string         // MaxMind database that tells a region by address, "" for none
 	Proxies      region.Proxies // which are believed about the visitor's address
+	MailKey      string         // by which a mailer asks for tokens, 32 characters or more; "": none may
 	Log          *slog.Logger
 	Now          func() time.Time // nil: the clock
 }
@@ -78,6 +79,9 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 			_ = s.Stop(ctx) // the error that stopped the start counts
 		}
 	}()
+	if err := opts.checkMailKey(); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(opts.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("the data folder cannot be made: %w; name one that can be written with --data", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/stilehq/stile/server/cookie"
 	"github.com/stilehq/stile/server/gate"
 	"github.com/stilehq/stile/server/ledger"
+	"github.com/stilehq/stile/server/mail"
 	"github.com/stilehq/stile/server/region"
 	"github.com/stilehq/stile/server/vendors"
 )
@@ -24,6 +25,7 @@ import (
 type snapshot struct {
 	sites   map[string]*site
 	codec   *cookie.Codec
+	mail    *mail.Codec
 	regions *region.Database // nil without one
 }
 
@@ -70,6 +72,9 @@ func (s *Server) load(ctx context.Context) (*snapshot, error) {
 	}
 	snap := &snapshot{sites: map[string]*site{}}
 	if snap.codec, err = cookie.NewCodec(keys); err != nil {
+		return nil, err
+	}
+	if snap.mail, err = mail.NewCodec(keys); err != nil {
 		return nil, err
 	}
 	if s.opts.RegionFile != "" {

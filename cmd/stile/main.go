@@ -35,6 +35,7 @@ type commands struct {
 	Vendors  vendorsCommand  `cmd:"" help:"List the vendors that Stile knows."`
 	Keys     keysCommand     `cmd:"" help:"List the keys that sign choices, or make a new one."`
 	Requests requestsCommand `cmd:"" help:"Print what a site's visitors asked for (see, copy, correct, delete), and by when it is due."`
+	Mail     mailCommand     `cmd:"" help:"Make the links of a newsletter, or print how often they were followed."`
 	Schema   schemaCommand   `cmd:"" help:"Print the JSON schema of stile.yaml, for editors."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }

@@ -12,7 +12,6 @@ import (
 	"syscall"
 
 	"github.com/stilehq/stile/server"
-	"github.com/stilehq/stile/server/cookie"
 	"github.com/stilehq/stile/server/region"
 )
 
@@ -25,7 +24,8 @@ type serveCommand struct {
 	RegionHeader string   `env:"STILE_REGION_HEADER" placeholder:"NAME" help:"Header in which your proxy names the visitor's region (CF-IPCountry). Only for a proxy that sets it itself."`
 	RegionFile   string   `env:"STILE_REGION_FILE" placeholder:"FILE" help:"MaxMind database (.mmdb) of yours that tells a visitor's region by address, where no header does."`
 	Proxies      []string `env:"STILE_TRUSTED_PROXIES" name:"trusted-proxies" placeholder:"CIDR" help:"Proxies that are believed about a visitor's address (X-Forwarded-For): 10.0.0.0/8. It is looked up and not kept."`
-	LogFormat    string   `env:"STILE_LOG_FORMAT" enum:"text,json" default:"text" help:"Format of the log: text or json."`
+	mailerKey
+	LogFormat string `env:"STILE_LOG_FORMAT" enum:"text,json" default:"text" help:"Format of the log: text or json."`
 }
 
 func (c *serveCommand) Run(ctx context.Context, std streams) error {
@@ -40,12 +40,11 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	if c.Path != "" {
 		opts.Config = c.Path
 	}
-	for i, text := range c.Keys {
-		key, err := cookie.ParseKey(fmt.Sprintf("key %d of STILE_KEYS", i+1), text)
-		if err != nil {
-			return fmt.Errorf("key %d of STILE_KEYS cannot be read: %w", i+1, err)
-		}
-		opts.Keys = append(opts.Keys, key)
+	if opts.Keys, err = parseKeys(c.Keys); err != nil {
+		return err
+	}
+	if opts.MailKey, err = c.resolveMailKey(); err != nil {
+		return err
 	}
 	s, err := server.New(ctx, opts)
 	if err != nil {

@@ -28,6 +28,7 @@ type siteFile struct {
 	SinglePage   bool                    `json:"single_page,omitempty" jsonschema_description:"The site's pages change without being loaded: pixels, and vendors that do not notice by themselves, are told each new address once."`
 	PerVendor    bool                    `json:"per_vendor,omitempty" jsonschema_description:"Each vendor of a category can be switched off by itself in the preferences."`
 	Minors       minorsFile              `json:"minors,omitempty" jsonschema_description:"Visitors under an age cannot switch optional categories on by themselves."`
+	Mail         mailFile                `json:"mail,omitempty" jsonschema_description:"Opens and clicks of the site's newsletters are counted, for recipients who allow it at that moment."`
 }
 
 // wordsFile is words by name; groups are nested.

@@ -39,6 +39,8 @@ type Site struct {
 	// History holds the versions that the policy had, oldest first, the one in force last. A grant does not hold over a
 	// material one.
 	History []Version
+
+	Mail *Mail // how its newsletters are counted; nil: they are not
 }
 
 // Version is a version of the policy.

@@ -165,7 +165,7 @@ func rollback(tx *sql.Tx) error {
 }
 
 // statements are what the writer does for each record.
-type statements struct{ subject, insert, byKey *sql.Stmt }
+type statements struct{ subject, insert, byKey, unmail *sql.Stmt }
 
 const (
 	subjectSQL = `SELECT subject FROM records WHERE id = ? AND site = ?`
@@ -178,7 +178,7 @@ func prepare(ctx context.Context, db *sql.DB) (st statements, err error) {
 	for _, want := range []struct {
 		stmt **sql.Stmt
 		sql  string
-	}{{&st.subject, subjectSQL}, {&st.insert, insertSQL}, {&st.byKey, byKeySQL}} {
+	}{{&st.subject, subjectSQL}, {&st.insert, insertSQL}, {&st.byKey, byKeySQL}, {&st.unmail, unmailSQL}} {
 		if *want.stmt, err = db.PrepareContext(ctx, want.sql); err != nil {
 			return st, fmt.Errorf("preparing %s: %w", want.sql, err)
 		}
@@ -191,6 +191,7 @@ func (st statements) in(ctx context.Context, tx *sql.Tx) statements {
 		subject: tx.StmtContext(ctx, st.subject),
 		insert:  tx.StmtContext(ctx, st.insert),
 		byKey:   tx.StmtContext(ctx, st.byKey),
+		unmail:  tx.StmtContext(ctx, st.unmail),
 	}
 }
 
@@ -211,6 +212,9 @@ func (st statements) append(ctx context.Context, w *row) (added bool, r Record, 
 		return false, Record{}, err
 	}
 	n, err := res.RowsAffected()
+	if n == 1 && r.Previous != uuid.Nil {
+		_, err = st.unmail.ExecContext(ctx, r.Site, r.Subject[:], w.granted)
+	}
 	if err != nil || n == 1 {
 		return n == 1, r, err
 	}

@@ -36,6 +36,7 @@ func contract(t *testing.T, made func(testing.TB) opener) {
 		{"what was erased is gone", testErase},
 		{"versions of the policy stay in order", testPolicies},
 		{"requests are due in order", testRequests},
+		{"events of mails stand on a grant", testMails},
 		{"a closed ledger says so", testClosed},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, made(t)) })

@@ -30,7 +30,7 @@ type Record struct {
 	Policy   string // version
 	List     string // consent.Site.List
 	Notice   string // Notice.Hash
-	Surface  string // banner, preferences, page, api or noscript
+	Surface  string // banner, preferences, page, api, noscript or mail
 	GPC      bool
 	Age      string // older or younger than the site asks for, as the visitor said; "" where nobody asked (F4)
 	Expiry   time.Time
@@ -98,7 +98,8 @@ type Ledger interface {
 	// History returns the records of a visitor, newest first: the first is the one in force.
 	History(ctx context.Context, site string, subject uuid.UUID) ([]Record, error)
 
-	// Erase deletes all records of a visitor for good, and says how many they were (C10).
+	// Erase deletes all records of a visitor for good, and the events of their mails, and says how many records they
+	// were (C10).
 	Erase(ctx context.Context, site string, subject uuid.UUID) (int, error)
 
 	// Publish keeps what a site shows from now on; what is kept already is left as it is.
@@ -118,6 +119,13 @@ type Ledger interface {
 
 	// Requests returns the requests to a site, the one that is due first before the others.
 	Requests(ctx context.Context, site string) ([]Request, error)
+
+	// Mailed keeps an event of a mail, unless the visitor's record in force does not grant its category. It goes with
+	// the next record that does not.
+	Mailed(ctx context.Context, e MailEvent) error
+
+	// MailReport counts the events of a site's mails from the day of since on, by message.
+	MailReport(ctx context.Context, site string, since time.Time) ([]MailCount, error)
 
 	// Ping tells whether records can be stored now.
 	Ping(ctx context.Context) error

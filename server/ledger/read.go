@@ -57,18 +57,36 @@ const eraseSQL = `DELETE FROM records WHERE site = ? AND subject = ?`
 // Erase deletes all records of a visitor, see Ledger. What is deleted is overwritten (secure_delete), and the log that
 // SQLite writes ahead, where it still stands, is emptied.
 func (s *SQLite) Erase(ctx context.Context, site string, subject uuid.UUID) (int, error) {
-	res, err := s.writer.ExecContext(ctx, eraseSQL, site, subject[:])
+	n, err := s.erase(ctx, site, subject)
 	if err != nil {
 		return 0, fmt.Errorf("erasing the records of a visitor of %s: %w", site, explain(s.path, err))
 	}
-	n, err := res.RowsAffected()
-	if err != nil || n == 0 {
-		return int(n), err
+	if n == 0 {
+		return 0, nil
 	}
 	if _, err := s.writer.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
 		return int(n), fmt.Errorf("emptying the log of %s: %w", s.path, explain(s.path, err))
 	}
 	return int(n), nil
+}
+
+// erase deletes what a visitor left, all or nothing, and says how many records it was.
+func (s *SQLite) erase(ctx context.Context, site string, subject uuid.UUID) (n int64, err error) {
+	tx, err := s.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return 0, err
+	}
+	res, err := tx.ExecContext(ctx, eraseSQL, site, subject[:])
+	if err == nil {
+		n, err = res.RowsAffected()
+	}
+	if err == nil {
+		_, err = tx.ExecContext(ctx, eraseMailSQL, site, subject[:])
+	}
+	if err != nil {
+		return 0, errors.Join(err, rollback(tx))
+	}
+	return n, tx.Commit()
 }
 
 const countSQL = `SELECT count(*) FROM records WHERE site = ?`
