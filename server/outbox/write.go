@@ -3,7 +3,10 @@ package outbox
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"time"
 )
 
@@ -107,7 +110,11 @@ func (o *Outbox) addOffered(offered []Message) *task {
 		}
 		if err != nil {
 			o.counts.dropped.Add(1)
-			o.log.Warn("a message is not sent", "site", m.Site, "tag", m.Tag, "error", err)
+			level := slog.LevelWarn
+			if errors.Is(err, fs.ErrNotExist) {
+				level = slog.LevelDebug // whose consent it was has been erased since
+			}
+			o.log.Log(ctx, level, "a message is not sent", "site", m.Site, "tag", m.Tag, "error", err)
 			continue
 		}
 		list = append(list, *m)
