@@ -74,6 +74,10 @@ func (o *Outbox) Offer(m Message) bool {
 	if o.waiting.Load() < int64(o.opt.Max) {
 		select {
 		case o.offers <- m:
+			// The writer is not woken: that takes longer than all the rest, and it has more to do at once later.
+			if o.armed.CompareAndSwap(false, true) {
+				o.soon.Reset(gatherTime)
+			}
 			return true
 		default:
 		}

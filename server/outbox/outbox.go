@@ -66,12 +66,13 @@ const (
 	defaultWait    = time.Second
 	defaultTimeout = 10 * time.Second
 
-	mostOffered = 1024            // waiting to be stored
-	mostSenders = 16              // attempts at once
-	mostPerHost = 2               // of those
-	longestWait = time.Hour       // between two attempts
-	longestHold = time.Minute     // of a whole host: new messages find out soon that it is back
-	grace       = 2 * time.Second // for attempts that are under way at Close
+	mostOffered = 1024                  // waiting to be stored
+	mostSenders = 16                    // attempts at once
+	mostPerHost = 2                     // of those
+	longestWait = time.Hour             // between two attempts
+	longestHold = time.Minute           // of a whole host: new messages find out soon that it is back
+	gatherTime  = 20 * time.Millisecond // of offers, before they are stored together
+	grace       = 2 * time.Second       // for attempts that are under way at Close
 )
 
 var (
@@ -103,6 +104,8 @@ type Outbox struct {
 	mu     sync.RWMutex // held for reading while something is put in, so that Close comes after it
 	closed bool
 	offers chan Message
+	soon   *time.Timer // the writer looks at offers
+	armed  atomic.Bool // soon is set
 	tasks  chan *task
 
 	line    line          // what waits, in memory
@@ -167,6 +170,8 @@ func newOutbox(opt Options) *Outbox {
 		t := newTransport(opt.Allow, opt.Timeout)
 		o.transport, o.idle = t, t.closeIdle
 	}
+	o.soon = time.NewTimer(0)
+	o.soon.Stop()
 	o.close = sync.OnceValue(o.shut)
 	return o
 }
@@ -194,6 +199,7 @@ func (o *Outbox) shut() error {
 	late.Stop()
 	o.stopSends()
 	o.idle()
+	o.soon.Stop()
 	close(o.drain)
 	<-o.written
 	return o.store.close()

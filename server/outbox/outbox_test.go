@@ -262,6 +262,7 @@ func TestBound(t *testing.T) {
 		if !o.Offer(message(party)) {
 			t.Error("there is room for one")
 		}
+		time.Sleep(gatherTime)
 		synctest.Wait()
 		if o.Offer(message(party)) {
 			t.Error("there is no room")
@@ -384,6 +385,7 @@ func TestKey(t *testing.T) {
 		other.Site = "outlet"
 		add(t, o, other)
 		add(t, o, message(party), message(party))
+		time.Sleep(gatherTime)
 		synctest.Wait()
 		if n := len(r.urls()); n != 5 {
 			t.Errorf("%d were sent, want one, two of another site or tag, and two without a key", n)

@@ -31,19 +31,19 @@ func (o *Outbox) write() {
 	again.Stop()
 	defer again.Stop()
 	for last := false; !last; {
-		batch, offered := kept, []Message(nil)
+		batch := kept
 		select {
 		case t := <-o.tasks:
 			batch = append(batch, t)
-		case m := <-o.offers:
-			offered = append(offered, m)
+		case <-o.soon.C:
+			o.armed.Store(false) // first: what is offered from now on sets it again
 		case <-again.C:
 		case <-o.drain:
 			last = true // nothing more is put in
 		}
 		batch = o.gather(batch, last)
 		// After the tasks: what was offered before one of them, a Forget perhaps, is here by now.
-		if offered = o.offered(offered); len(offered) > 0 {
+		if offered := o.offered(); len(offered) > 0 {
 			batch = append([]*task{o.addOffered(offered)}, batch...)
 		}
 		kept = o.commit(batch)
@@ -66,7 +66,7 @@ func (o *Outbox) gather(batch []*task, all bool) []*task {
 	return batch
 }
 
-func (o *Outbox) offered(list []Message) []Message {
+func (o *Outbox) offered() (list []Message) {
 	for range cap(o.offers) {
 		select {
 		case m := <-o.offers:
