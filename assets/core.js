@@ -76,7 +76,8 @@ export default function (state, tags, act, ui) {
     s: state, b: base.slice(0, -3), n: name, t: trusted, l: load, c: cookie, a: allows, r: runs, q: later, g: freed,
     p1: (t, from = doc.referrer) => {
       new Image().src = (t.p[0] == '/' ? k.b : '') + t.p.replace(/{(\w+)}/g, /** @param {any} _ @param {string} what */ (_, what) => encodeURIComponent(
-        what == 'page' ? location.origin + location.pathname : what == 'referrer' ? from.split('?')[0] : what == 'choice' ? cookie(name) : Math.random()))
+        what == 'page' ? location.origin + location.pathname : what == 'referrer' ? from.split('?')[0] : what == 'choice' ? cookie(name) :
+          what == 'query' ? location.search : Math.random()))
     },
     // Asks for the answer that fits what this page sees; the address names it, so that no old copy can be it. Where none
     // comes, nothing is released until the next page view, and no error is thrown into the page.

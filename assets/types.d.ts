@@ -35,7 +35,7 @@ export interface Tag {
   g?: (ok: Allows) => void // signal: after b, and at each change of the choice
   u?: string // script URL
   h?: [string, string][] // attributes of the script element
-  p?: string // pixel URL
+  p?: string // pixel URL; through the gate a path under the site's
   a?: (ok: Allows) => void // after the script has loaded
   v?: (ok: Allows) => void // page view of a single-page app
   x?: (ok: Allows) => void // stop; without it the tag ends with the page

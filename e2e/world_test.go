@@ -50,6 +50,7 @@ type settings struct {
 	csp     string                   // Content-Security-Policy of the shop's pages
 	pages   http.Handler             // pages beside the shop's, under /test/
 	args    []string                 // further arguments of stile serve
+	env     []string                 // of stile serve, beside this process's
 	vendors []string                 // further hosts, which answer as a vendor does: "*.clarity.ms"
 	// The script that those answer with, empty unless given, and further sites: name to stile.yaml.
 	vendorScript string
@@ -62,6 +63,7 @@ type world struct {
 	parties *thirdparty.Parties
 	folder  string // data folder of stile serve
 	config  string // path of stile.yaml
+	env     []string
 	plain   *httptest.Server
 	secure  *httptest.Server
 
@@ -83,7 +85,7 @@ func newWorld(t *testing.T, s settings) *world {
 	t.Helper()
 	chromium(t)
 	t.Parallel() // a world has ports, a data folder and browsers of its own
-	w := &world{t: t, parties: thirdparty.New(), folder: t.TempDir(), vendors: s.vendors, script: s.vendorScript}
+	w := &world{t: t, parties: thirdparty.New(), folder: t.TempDir(), vendors: s.vendors, script: s.vendorScript, env: s.env}
 	t.Cleanup(w.parties.Close)
 	pages := shop.Handler(shop.Options{
 		Script: consentURL + "/stile/shop.js", Frame: consentURL + "/stile/shop/banner", Policy: consentURL + "/stile/shop/policy", Video: "https://video.example", Parties: w.parties, CSP: s.csp,
@@ -266,6 +268,7 @@ var serving = regexp.MustCompile(`msg=serving address=(\S+)`)
 func (w *world) start(args ...string) {
 	w.t.Helper()
 	cmd := exec.Command(stileBinary, append([]string{"serve", w.config, "--listen", "127.0.0.1:0", "--data", w.folder}, args...)...)
+	cmd.Env = append(os.Environ(), w.env...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		w.t.Fatal(err)

@@ -86,6 +86,9 @@ func (s *Server) act(c echo.Context, parse parse) error {
 	if !sameAct(stored, record, action, &choice) {
 		return fail(http.StatusConflict, "id %s was used for another choice already: make a new one for each", record.Key)
 	}
+	if err := s.forget(r.Context(), st, visit, &choice, stored); err != nil {
+		return err
+	}
 	var link *guardianLink
 	if wanted != nil && st.Minors.Guardian {
 		if link, err = s.guardianLink(snap, st, &choice, wanted); err != nil {

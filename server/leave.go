@@ -100,7 +100,11 @@ func (s *Server) withdrawCategory(ctx context.Context, st *site, last *ledger.Re
 	record.ID, record.Previous, record.Time, record.Surface = id, last.ID, now, "mail"
 	record.Key = uuid.NewSHA1(last.ID, []byte("leave "+category)) // two that come at once are one
 	record.Expiry = now.Add(st.Remembers(st.Regime(last.Country)))
-	return s.store(ctx, st, record, consent.Withdraw, &choice)
+	stored, err := s.store(ctx, st, record, consent.Withdraw, &choice)
+	if err != nil {
+		return ledger.Record{}, err
+	}
+	return stored, s.forget(ctx, st, consent.Visit{Region: last.Country, Now: now}, &choice, stored)
 }
 
 // declined is the choice in force without a category, and whether that is another choice. One that holds no longer does not

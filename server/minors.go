@@ -227,6 +227,9 @@ func (s *Server) confirm(c echo.Context) error {
 	if stored.ID != record.ID {
 		return usedLink(stored)
 	}
+	if err := s.forget(r.Context(), st, v, &choice, stored); err != nil {
+		return err
+	}
 	if v.Choice != nil && v.Choice.Receipt == asked.Receipt { // the child's own device
 		if _, err := s.setChoice(c, snap, st, &choice); err != nil {
 			return err

@@ -1,10 +1,7 @@
 package server
 
 import (
-	"math/rand/v2"
 	"net/http"
-	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/a-h/templ"
@@ -40,6 +37,10 @@ func (s *Server) frame(c echo.Context) error {
 	images := []string{"'self'"}
 	for i, v := range d.Tags {
 		if pixel := st.Tags[i].Load.Pixel; v.Released && pixel != "" {
+			if st.Tags[i].Through {
+				p.Pixels = append(p.Pixels, st.framePixel(&st.Tags[i], c.Request()))
+				continue
+			}
 			address, origin := fillPixel(pixel, c.Request().Referer())
 			p.Pixels = append(p.Pixels, address)
 			images = append(images, origin)
@@ -61,14 +62,8 @@ func (st *site) framePolicy(images ...string) string {
 // without its query.
 func fillPixel(pixel, page string) (address, origin string) {
 	page, _, _ = strings.Cut(page, "?")
-	address = strings.NewReplacer(
-		"{page}", url.QueryEscape(page), "{referrer}", "", "{random}", strconv.FormatUint(rand.Uint64(), 36), //nolint:gosec // against caches, no secret
-	).Replace(pixel)
-	scheme, rest, _ := strings.Cut(address, "://")
-	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
-		rest = rest[:i]
-	}
-	return address, scheme + "://" + rest
+	address = fill(pixel, page, "")
+	return address, originOf(address)
 }
 
 // visitorsPage is what the pages that show a visitor's own choices begin with.

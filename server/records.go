@@ -135,6 +135,9 @@ func (s *Server) erase(c echo.Context) error {
 			return err
 		}
 		if len(records) > 0 {
+			if _, err := s.outbox.Forget(r.Context(), st.Name, records[0].Subject); err != nil {
+				return err
+			}
 			if erased, err = s.ledger.Erase(r.Context(), st.Name, records[0].Subject); err != nil {
 				return err
 			}

@@ -30,6 +30,7 @@ func (s *Server) routes() *echo.Echo {
 	e.Match(get, "/stile/:site/markup.js", s.markup)
 	e.Match(get, "/stile/:site/page.css", s.style)
 	e.Match(get, "/stile/:site/banner", s.frame)
+	e.Match(get, "/stile/:site/pixel/:tag", s.pixel) // {tag}.gif
 	e.Match(get, "/stile/:site/policy", s.policy)
 	e.Match(get, "/stile/:site/policy/:version", s.policy)
 	e.Match(get, "/stile/:site/receipt", s.receipt)

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -23,6 +24,7 @@ import (
 	"github.com/stilehq/stile/server/config"
 	"github.com/stilehq/stile/server/cookie"
 	"github.com/stilehq/stile/server/ledger"
+	"github.com/stilehq/stile/server/outbox"
 	"github.com/stilehq/stile/server/region"
 )
 
@@ -36,8 +38,11 @@ type Options struct {
 	RegionFile   string         // MaxMind database that tells a region by address, "" for none
 	Proxies      region.Proxies // which are believed about the visitor's address
 	MailKey      string         // by which a mailer asks for tokens, 32 characters or more; "": none may
-	Log          *slog.Logger
-	Now          func() time.Time // nil: the clock
+
+	ForwardNetworks []netip.Prefix // networks that are not public and that vendors may be in all the same
+
+	Log *slog.Logger
+	Now func() time.Time // nil: the clock
 }
 
 // Server serves the sites of a configuration.
@@ -49,6 +54,7 @@ type Server struct {
 	http     *http.Server
 	listener net.Listener
 	ledger   ledger.Ledger
+	outbox   *outbox.Outbox
 	metrics  *metrics
 	current  atomic.Pointer[snapshot]
 	asking   asking
@@ -92,6 +98,9 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 	s.ledger = db
 	s.onStop("ledger", func(context.Context) error { return db.Close() })
 	s.metrics = newMetrics(db)
+	if err := s.openOutbox(ctx); err != nil {
+		return nil, err
+	}
 	snap, err := s.load(ctx)
 	if err != nil {
 		return nil, err

@@ -24,6 +24,7 @@ type serveCommand struct {
 	RegionHeader string   `env:"STILE_REGION_HEADER" placeholder:"NAME" help:"Header in which your proxy names the visitor's region (CF-IPCountry). Only for a proxy that sets it itself."`
 	RegionFile   string   `env:"STILE_REGION_FILE" placeholder:"FILE" help:"MaxMind database (.mmdb) of yours that tells a visitor's region by address, where no header does."`
 	Proxies      []string `env:"STILE_TRUSTED_PROXIES" name:"trusted-proxies" placeholder:"CIDR" help:"Proxies that are believed about a visitor's address (X-Forwarded-For): 10.0.0.0/8. It is looked up and not kept."`
+	Forward      []string `env:"STILE_FORWARD_NETWORKS" name:"forward-networks" placeholder:"CIDR" help:"Networks of your own that pixels and events may be sent to, although they are not public: 10.1.0.0/16."`
 	mailerKey
 	LogFormat string `env:"STILE_LOG_FORMAT" enum:"text,json" default:"text" help:"Format of the log: text or json."`
 }
@@ -34,8 +35,12 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return fmt.Errorf("--trusted-proxies: %w", err)
 	}
+	networks, err := parseNetworks(c.Forward)
+	if err != nil {
+		return fmt.Errorf("--forward-networks: %w", err)
+	}
 	opts := server.Options{
-		Listen: c.Listen, Config: c.Config, Data: c.Data, RegionHeader: c.RegionHeader, RegionFile: c.RegionFile, Proxies: proxies, Log: log,
+		Listen: c.Listen, Config: c.Config, Data: c.Data, RegionHeader: c.RegionHeader, RegionFile: c.RegionFile, Proxies: proxies, ForwardNetworks: networks, Log: log,
 	}
 	if c.Path != "" {
 		opts.Config = c.Path

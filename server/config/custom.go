@@ -30,6 +30,7 @@ func customTag(f fields, s *consent.Site) item {
 	t.tag.Hosts = hosts(f.get("hosts"), t.tag.Load)
 	t.tag.Company, _ = f.get("company").line(200)
 	t.tag.Policy = f.get("policy").webPage()
+	t.passes(f.passage())
 	return t
 }
 

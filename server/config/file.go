@@ -124,6 +124,8 @@ type vendorFile struct {
 	Needs    []string          `json:"needs,omitempty" jsonschema:"maxItems=64,uniqueItems=true" jsonschema_description:"Names or ids of tags that have to be loaded before this one."`
 	Company  string            `json:"company,omitempty" jsonschema:"minLength=1,maxLength=200" jsonschema_description:"Who receives the data, where that is not the vendor: a self-hosted Matomo."`
 	Policy   string            `json:"policy,omitempty" jsonschema:"pattern=^https?://" jsonschema_description:"URL of the recipient's privacy policy, where it is not the vendor's."`
+	Through  string            `json:"through,omitempty" jsonschema:"enum=gate" jsonschema_description:"gate: the visitor's browser asks Stile for the pixel, and Stile asks the vendor. Only for a tag that is a pixel."`
+	Forward  []string          `json:"forward,omitempty" jsonschema:"maxItems=3,uniqueItems=true,enum=ip,enum=user_agent,enum=query" jsonschema_description:"What of the visitor goes along through the gate: their address, the name of their browser, the query of the page's address. Default: nothing."`
 }
 
 type customFile struct {
@@ -141,6 +143,8 @@ type customFile struct {
 	Storage   []string     `json:"storage,omitempty" jsonschema:"maxItems=64,uniqueItems=true" jsonschema_description:"Keys that it uses in localStorage and sessionStorage, * for any ending."`
 	Company   string       `json:"company,omitempty" jsonschema:"minLength=1,maxLength=200" jsonschema_description:"Who receives the data."`
 	Policy    string       `json:"policy,omitempty" jsonschema:"pattern=^https?://" jsonschema_description:"URL of the recipient's privacy policy."`
+	Through   string       `json:"through,omitempty" jsonschema:"enum=gate" jsonschema_description:"gate: the visitor's browser asks Stile for the pixel, and Stile asks the vendor. Only for a tag that is a pixel."`
+	Forward   []string     `json:"forward,omitempty" jsonschema:"maxItems=3,uniqueItems=true,enum=ip,enum=user_agent,enum=query" jsonschema_description:"What of the visitor goes along through the gate: their address, the name of their browser, the query of the page's address. Default: nothing."`
 }
 
 // cookieFile is a pattern, or a mapping of these.

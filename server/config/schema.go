@@ -34,7 +34,8 @@ func Schema(o Options) []byte {
 	for _, key := range []string{"script", "pixel", "inline"} {
 		custom.OneOf = append(custom.OneOf, &jsonschema.Schema{Required: []string{key}})
 	}
-	custom.DependentRequired = map[string][]string{"integrity": {"script"}}
+	custom.DependentRequired = map[string][]string{"integrity": {"script"}, "through": {"pixel"}, "forward": {"through"}}
+	root.Definitions["vendor"].DependentRequired = map[string][]string{"forward": {"through"}}
 	cookie := *root.Definitions["cookie"]
 	root.Definitions["cookie"] = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string", MinLength: new(uint64(1))}, &cookie}}
 

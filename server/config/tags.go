@@ -96,6 +96,7 @@ func (r *reader) vendorTag(f fields, s *consent.Site) item {
 	cat := category.category(s.Categories)
 	t.tag.Company, _ = f.get("company").line(200)
 	t.tag.Policy = f.get("policy").webPage()
+	passage := f.passage()
 	if vendor == nil {
 		f.need("id", "it is the site's account at the vendor")
 		return t // which options it takes is not known either
@@ -123,6 +124,7 @@ func (r *reader) vendorTag(f fields, s *consent.Site) item {
 		return t
 	}
 	t.tag = tag
+	t.passes(passage)
 	lintVendor(name, category, vendor, cat)
 	return t
 }

@@ -144,6 +144,11 @@ type Tag struct {
 	Cookies  []Cookie
 	Storage  []string // localStorage and sessionStorage keys, and IndexedDB databases, "*" for any ending
 	Policy   string   // URL of the vendor's privacy policy, or ""
+
+	// Through sends the pixel through the gate: the visitor's browser asks Stile, which asks the vendor later and passes on
+	// nothing of the visitor but what Forward names: ip, user_agent, query (of the page's address).
+	Through bool
+	Forward []string
 }
 
 // Load is how a tag is run, in this order: Before, Signal, Script or Pixel, After. Signal runs again whenever the choice

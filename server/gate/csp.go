@@ -19,7 +19,7 @@ type Security struct {
 func ContentSecurityPolicy(s *consent.Site, d *consent.Decision, how Security) string {
 	var hosts []string
 	for i, v := range d.Tags {
-		if !v.Released && !v.Restricted {
+		if !v.Released && !v.Restricted || s.Tags[i].Through { // which the page does not ask for at its vendor's
 			continue
 		}
 		for _, host := range s.Tags[i].Hosts {

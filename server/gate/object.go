@@ -2,6 +2,8 @@ package gate
 
 import (
 	"fmt"
+	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/stilehq/stile/server/consent"
@@ -75,6 +77,22 @@ func (o ordered) MarshalJSON() ([]byte, error) {
 	return []byte(out.String()), nil
 }
 
+// pixel is what the page asks for. Through the gate that is a path under the site's, which names the tag alone: where the
+// vendor is, and what the site is called there, is for the server to know.
+func pixel(t *consent.Tag) string {
+	if !t.Through {
+		return t.Load.Pixel
+	}
+	path := "/pixel/" + url.PathEscape(t.ID) + ".gif?page={page}"
+	if slices.Contains(t.Forward, "query") {
+		path += "{query}"
+	}
+	if strings.Contains(t.Load.Pixel, "{referrer}") {
+		path += "&referrer={referrer}"
+	}
+	return path + "&choice={choice}&r={random}" // the same page again is another view
+}
+
 // tagObject is a tag as the runtime takes it: see Tag in assets/types.d.ts.
 func tagObject(t *consent.Tag) (string, error) {
 	var o object
@@ -82,7 +100,7 @@ func tagObject(t *consent.Tag) (string, error) {
 	o.text("k", t.Category)
 	o.list("d", t.Needs)
 	o.text("u", t.Load.Script)
-	o.text("p", t.Load.Pixel)
+	o.text("p", pixel(t))
 	attrs := t.Load.Attrs
 	if t.Load.Integrity != "" {
 		attrs = append(attrs[:len(attrs):len(attrs)], consent.Attr{Name: "integrity", Value: t.Load.Integrity})

@@ -1,0 +1,78 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"path/filepath"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/stilehq/stile/server/consent"
+	"github.com/stilehq/stile/server/ledger"
+	"github.com/stilehq/stile/server/outbox"
+)
+
+// openOutbox opens what the server sends to vendors. It is closed before the ledger, which it asks whose a receipt is.
+func (s *Server) openOutbox(ctx context.Context) error {
+	box, err := outbox.Open(ctx, outbox.Options{
+		Path: filepath.Join(s.opts.Data, "outbox.db"), Allow: s.opts.ForwardNetworks, Subject: s.subject, Now: s.now, Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.outbox = box
+	s.metrics.watch(box)
+	s.onStop("outbox", func(context.Context) error { return box.Close() })
+	return nil
+}
+
+// subject is whose a receipt is, or fs.ErrNotExist.
+func (s *Server) subject(ctx context.Context, site string, receipt uuid.UUID) (uuid.UUID, error) {
+	r, err := s.ledger.Find(ctx, site, receipt)
+	return r.Subject, err
+}
+
+// forget drops what waits to be sent of the tags that a choice no longer releases (A9), once it is recorded. An error means
+// that the visitor is to try again, which is safe.
+func (s *Server) forget(ctx context.Context, st *site, v consent.Visit, choice *consent.Choice, stored ledger.Record) error {
+	if stored.Previous == uuid.Nil {
+		return nil // the visitor's first: nothing stands on it yet
+	}
+	v.Choice = choice
+	d := consent.Decide(st.Site, v)
+	var withheld []string
+	for i := range st.Tags {
+		if !d.Tags[i].Released {
+			withheld = append(withheld, st.Tags[i].ID)
+		}
+	}
+	if stored.Action == consent.Withdraw && len(choice.Granted)+len(choice.Services) == 0 {
+		withheld = nil // all, and what a tag waits for that the site has no more
+	} else if len(withheld) == 0 {
+		return nil
+	}
+	if _, err := s.outbox.Forget(ctx, st.Name, stored.Subject, withheld...); err != nil {
+		s.log.Error("what waits to be sent could not be dropped", "site", st.Name, "error", err)
+		return &fault{status: http.StatusServiceUnavailable, what: "the choice is recorded, and what waits to be sent could not be dropped: try again", retry: 2}
+	}
+	return nil
+}
+
+// watch counts what the outbox does.
+func (m *metrics) watch(box *outbox.Outbox) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "stile_outbox_waiting", Help: "Messages to vendors that wait to be sent."},
+			func() float64 { return float64(box.Stats().Waiting) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "stile_outbox_oldest_timestamp_seconds", Help: "When the oldest message that waits was added, 0 when none does."},
+			func() float64 {
+				if at := box.Stats().Oldest; !at.IsZero() {
+					return float64(at.UnixMilli()) / 1000
+				}
+				return 0
+			}),
+		counter("stile_outbox_sent_total", "Messages that vendors took.", func() uint64 { return box.Stats().Sent }),
+		counter("stile_outbox_failed_total", "Messages that were given up: refused by the vendor, or to an address that is not allowed.", func() uint64 { return box.Stats().Failed }),
+		counter("stile_outbox_dropped_total", "Messages that were never sent: no room, expired, or forgotten for a withdrawal.", func() uint64 { return box.Stats().Dropped }),
+	)
+}
