@@ -37,6 +37,7 @@ type Options struct {
 	RegionHeader string         // header in which a trusted proxy names the visitor's region, "" for none
 	RegionFile   string         // MaxMind database that tells a region by address, "" for none
 	Proxies      region.Proxies // which are believed about the visitor's address
+	EventKey     string         // by which a site's own server sends events, "" for none
 
 	ForwardNetworks []netip.Prefix // networks that are not public and that vendors may be in all the same
 
