@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -47,7 +48,12 @@ func TestEventFromAPage(t *testing.T) {
 	if answer := eval[string](b, fmt.Sprintf(sendEvent, "e2")); answer != `202 {"id":"e2","sent":["ga4"],"withheld":{}}`+"\n" {
 		t.Errorf("with consent the page is told %s", answer)
 	}
-	text := <-got
+	text := ""
+	select {
+	case text = <-got:
+	case <-time.After(patience):
+		t.Fatal("the vendor got nothing")
+	}
 	path, body, _ := strings.Cut(text, " ")
 	if path != "/mp/collect?api_secret=s3cret&measurement_id=G-AB12CD34EF" || !strings.HasSuffix(body, "[] [] []") ||
 		!strings.Contains(body, `"name":"add_to_cart","params":{"page_location":"`+shopURL+`/","value":9.5,"currency":"EUR"}`) {

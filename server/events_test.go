@@ -238,9 +238,16 @@ func TestEventFromPage(t *testing.T) {
 		t.Errorf("%d messages were queued, want 3: one event, three vendors, each once", n)
 	}
 
+	// Without a time it is now.
+	if _, a = w.fromPage(`{"name":"wish_list","id":"e4"}`); fmt.Sprint(a.Sent, len(a.Withheld)) != "[ga4 microsoft-uet] 1" {
+		t.Errorf("without a time: %+v", a)
+	}
+	p.next(t)
+	p.next(t)
+
 	// Withdrawn between.
 	w.send(http.MethodPost, "/stile/shop/withdraw", "id="+uuid.NewString()+"&notice="+w.notice)
-	if _, a = w.fromPage(leadBody("e3")); len(a.Sent) != 0 || len(a.Withheld) != 3 || w.queued() != 3 {
+	if _, a = w.fromPage(leadBody("e3")); len(a.Sent) != 0 || len(a.Withheld) != 3 || w.queued() != 5 {
 		t.Errorf("A9: after the withdrawal: %+v, %d queued", a, w.queued())
 	}
 }

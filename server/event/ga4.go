@@ -113,7 +113,7 @@ func ga4Parameters(e *Event) ga4Params {
 		p.Transaction = cmp.Or(e.Order, e.ID) // by which Google leaves out what it was told twice
 	}
 	for _, i := range e.Items {
-		p.Items = append(p.Items, ga4Item{ID: i.ID, Name: i.Name, Category: i.Category, Price: i.Price, Quantity: i.Quantity})
+		p.Items = append(p.Items, ga4Item(i))
 	}
 	return p
 }

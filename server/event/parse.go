@@ -221,6 +221,7 @@ func (f fields) client(key string) Client {
 // most, and not older than a week (Meta's and Microsoft's bound).
 func (e *Event) CheckTime(now time.Time) error {
 	switch {
+	case e.Time.IsZero(): // it is now
 	case e.Time.After(now.Add(5 * time.Minute)):
 		return errors.New("time: it is in the future")
 	case e.Time.Before(now.Add(-week)):

@@ -117,6 +117,9 @@ func TestParseList(t *testing.T) {
 
 func TestCheckTime(t *testing.T) {
 	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	if err := new(Event).CheckTime(now); err != nil {
+		t.Errorf("without a time: %v", err)
+	}
 	for ago, good := range map[time.Duration]bool{0: true, -4 * time.Minute: true, -6 * time.Minute: false, week: true, week + time.Second: false} {
 		if err := (&Event{Time: now.Add(-ago)}).CheckTime(now); (err == nil) != good {
 			t.Errorf("%s ago: %v", ago, err)
