@@ -39,11 +39,12 @@ func (s *Server) routes() *echo.Echo {
 	e.Match(get, "/stile/:site/preferences", s.preferences)
 	e.POST("/stile/:site/choice", s.choose, limited)
 	e.POST("/stile/:site/withdraw", s.withdraw, limited)
+	e.POST("/stile/:site/event", s.event) // it bounds the body itself
 	e.POST("/stile/:site/seen", s.seen, limited)
 	e.POST("/stile/:site/erase", s.erase, limited)
 	e.POST("/stile/:site/request", s.request, middleware.BodyLimit(requestLimit))
 	e.POST("/stile/:site/guardian/:token", s.confirm, limited)
-	for _, path := range []string{"", "/choice", "/withdraw", "/seen", "/receipt", "/erase"} {
+	for _, path := range []string{"", "/choice", "/withdraw", "/seen", "/receipt", "/erase", "/event"} {
 		e.OPTIONS("/stile/:site"+path, s.preflight)
 	}
 

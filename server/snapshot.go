@@ -39,6 +39,8 @@ type site struct {
 	cookie   string          // name of the choice cookie
 	policies []ledger.Policy // all versions, oldest first
 	pages    *sync.Map       // drawn policies: key to HTML
+
+	secrets map[string]string // of the vendors that get events, by the tag's id
 }
 
 // ConfigOptions are what a site's file is read against: all that this Stile knows.
@@ -115,6 +117,9 @@ func (s *Server) compile(ctx context.Context, c *consent.Site) (_ *site, err err
 	}
 	c.Policy = c.Policy.At(s.now())
 	st := &site{Site: c, visits: newVisits(), pages: &sync.Map{}, cookie: cookie.Name(c.Name)}
+	if st.secrets, err = secrets(c); err != nil {
+		return nil, err
+	}
 	if st.policies, err = s.history(ctx, c, own); err != nil {
 		return nil, err
 	}

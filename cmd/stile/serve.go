@@ -25,6 +25,7 @@ type serveCommand struct {
 	RegionFile   string   `env:"STILE_REGION_FILE" placeholder:"FILE" help:"MaxMind database (.mmdb) of yours that tells a visitor's region by address, where no header does."`
 	Proxies      []string `env:"STILE_TRUSTED_PROXIES" name:"trusted-proxies" placeholder:"CIDR" help:"Proxies that are believed about a visitor's address (X-Forwarded-For): 10.0.0.0/8. It is looked up and not kept."`
 	Forward      []string `env:"STILE_FORWARD_NETWORKS" name:"forward-networks" placeholder:"CIDR" help:"Networks of your own that pixels and events may be sent to, although they are not public: 10.1.0.0/16."`
+	EventKeyFile string   `env:"STILE_EVENT_KEY_FILE" placeholder:"FILE" help:"File with the key by which your own server sends events: at least 32 characters. Or STILE_EVENT_KEY in the environment."`
 	mailerKey
 	LogFormat string `env:"STILE_LOG_FORMAT" enum:"text,json" default:"text" help:"Format of the log: text or json."`
 }
@@ -41,6 +42,9 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	}
 	opts := server.Options{
 		Listen: c.Listen, Config: c.Config, Data: c.Data, RegionHeader: c.RegionHeader, RegionFile: c.RegionFile, Proxies: proxies, ForwardNetworks: networks, Log: log,
+	}
+	if opts.EventKey, err = eventKey(c.EventKeyFile); err != nil {
+		return err
 	}
 	if c.Path != "" {
 		opts.Config = c.Path

@@ -126,6 +126,7 @@ type vendorFile struct {
 	Policy   string            `json:"policy,omitempty" jsonschema:"pattern=^https?://" jsonschema_description:"URL of the recipient's privacy policy, where it is not the vendor's."`
 	Through  string            `json:"through,omitempty" jsonschema:"enum=gate" jsonschema_description:"gate: the visitor's browser asks Stile for the pixel, and Stile asks the vendor. Only for a tag that is a pixel."`
 	Forward  []string          `json:"forward,omitempty" jsonschema:"maxItems=3,uniqueItems=true,enum=ip,enum=user_agent,enum=query" jsonschema_description:"What of the visitor goes along through the gate: their address, the name of their browser, the query of the page's address. Default: nothing."`
+	Server   serverFile        `json:"server,omitempty" jsonschema_description:"Sends events to the vendor from this server, with the visitor's consent in them."`
 }
 
 type customFile struct {

@@ -16,7 +16,7 @@ func (r *reader) modes(google value, s *consent.Site) (all []consent.Mode) {
 	}
 	f := google.fields(keys[googleFile]())
 	for _, id := range r.opt.Vendors.Modes() {
-		used := slices.ContainsFunc(s.Tags, func(t consent.Tag) bool { return t.Mode == id })
+		used := slices.ContainsFunc(s.Tags, func(t consent.Tag) bool { return t.Mode == id || t.Server != nil && t.Server.Mode == id })
 		m := r.opt.Vendors.Mode(id)
 		if id == "google" && google.present() {
 			used = true

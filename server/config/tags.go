@@ -114,6 +114,7 @@ func (r *reader) vendorTag(f fields, s *consent.Site) item {
 		f.get("id").fail("it looks like "+vendor.Account.Example, "%s is no account at %s", quote(account), vendor.Name)
 		fit = false
 	}
+	delivery := r.delivery(f.get("server"), vendor)
 	if !ok || !fit || cat == nil {
 		return t
 	}
@@ -125,6 +126,7 @@ func (r *reader) vendorTag(f fields, s *consent.Site) item {
 	}
 	t.tag = tag
 	t.passes(passage)
+	t.deliver(delivery)
 	lintVendor(name, category, vendor, cat)
 	return t
 }

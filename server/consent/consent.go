@@ -149,6 +149,8 @@ type Tag struct {
 	// nothing of the visitor but what Forward names: ip, user_agent, query (of the page's address).
 	Through bool
 	Forward []string
+
+	Server *Delivery // how events reach the vendor from this server, or nil
 }
 
 // Load is how a tag is run, in this order: Before, Signal, Script or Pixel, After. Signal runs again whenever the choice

@@ -147,6 +147,9 @@ func (f *file) check(v *Vendor) error {
 	if err := f.checkValues(v); err != nil {
 		return err
 	}
+	if err := f.checkServer(v.Server); err != nil {
+		return err
+	}
 	return f.checkURLs(v)
 }
 

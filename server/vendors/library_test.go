@@ -40,6 +40,8 @@ func TestReadErrors(t *testing.T) {
 		{"plain HTTP", "https://a.example/{id}", "http://a.example/{id}", "a.yaml:12: script is \"http://a.example/A-1.js\": it is a URL on https"},
 		{"unknown placeholder", "{id}.js", "{hots}.js", `a.yaml:12: script is "https://a.example/{hots}.js"`},
 		{"reserved option", "no_script: none", "no_script: none\noptions: [{name: tag}]", `a.yaml:14: an option cannot be called "tag"`},
+		{"server on plain HTTP", "no_script: none", "no_script: none\nserver: {endpoint: 'http://a.example/'}", "a.yaml:14: endpoint is \"http://a.example/\": it is a URL on https"},
+		{"server with a query", "no_script: none", "no_script: none\nserver: {endpoint: 'https://a.example/?x=1'}", "a.yaml:14: endpoint is"},
 		{"unknown no_script", "no_script: none", "no_script: video", `a.yaml:13: no_script is "video"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -62,10 +62,11 @@ type Vendor struct {
 	Follows  map[string]string // the vendor's own consent signals: name to the category that each follows; {name} stands for it
 	Cookies  []consent.Cookie  // on the site's own domain, so that the gate can delete them; those elsewhere are in Notes
 	Storage  []string
-	Policy   string // URL of the privacy policy
-	NoScript string `yaml:"no_script"` // what the vendor's usual snippet fires without JavaScript: image, iframe, none or unknown
-	Loads    bool   // it loads other tags, which cannot be itemised
-	Silent   bool   // it sends nothing once it was told that consent is denied
+	Policy   string  // URL of the privacy policy
+	NoScript string  `yaml:"no_script"` // what the vendor's usual snippet fires without JavaScript: image, iframe, none or unknown
+	Loads    bool    // it loads other tags, which cannot be itemised
+	Server   *Server // how its servers take events from other servers, or nil
+	Silent   bool    // it sends nothing once it was told that consent is denied
 	Notes    string
 	Sources  []string
 }
