@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -92,9 +91,7 @@ func (s *Server) mayReport(c echo.Context, st *site) (keyed bool, err error) {
 	if s.opts.EventKey == "" {
 		return false, fail(http.StatusUnauthorized, "there is no key for events here: start stile serve with STILE_EVENT_KEY or --event-key-file")
 	}
-	key, bearer := strings.CutPrefix(authorization, "Bearer ")
-	given, want := sha256.Sum256([]byte(key)), sha256.Sum256([]byte(s.opts.EventKey))
-	if same := subtle.ConstantTimeCompare(given[:], want[:]) == 1; !same || !bearer {
+	if !bears(c.Request(), s.opts.EventKey) {
 		return false, fail(http.StatusUnauthorized, "the key is wrong: send the one that stile serve was started with, as Authorization: Bearer KEY")
 	}
 	h.Del("WWW-Authenticate")

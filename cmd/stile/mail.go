@@ -143,30 +143,6 @@ func parseKeys(texts []string) ([]cookie.Key, error) {
 	return keys, nil
 }
 
-// mailerKey is how stile serve gets the key by which a mailer asks for tokens.
-type mailerKey struct {
-	MailKey     string `env:"STILE_MAIL_KEY" hidden:"" help:"Better by the environment."`
-	MailKeyFile string `env:"STILE_MAIL_KEY_FILE" placeholder:"FILE" help:"File with the key, of 32 characters or more, by which a mailer asks for tokens (POST /stile/{site}/mail/token). Or STILE_MAIL_KEY. Without one nobody can."`
-}
-
-func (k *mailerKey) resolveMailKey() (string, error) {
-	if k.MailKeyFile == "" {
-		return k.MailKey, nil
-	}
-	if k.MailKey != "" {
-		return "", errors.New("--mail-key-file and STILE_MAIL_KEY are both given: leave one of them out")
-	}
-	src, err := os.ReadFile(k.MailKeyFile)
-	if err != nil {
-		return "", fmt.Errorf("--mail-key-file: %w", err)
-	}
-	key := strings.TrimSpace(string(src))
-	if key == "" {
-		return "", fmt.Errorf("--mail-key-file: %s is empty", k.MailKeyFile)
-	}
-	return key, nil
-}
-
 type mailReport struct{ mailSite }
 
 // countedMail is a mail as it is printed.

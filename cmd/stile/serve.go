@@ -26,8 +26,8 @@ type serveCommand struct {
 	Proxies      []string `env:"STILE_TRUSTED_PROXIES" name:"trusted-proxies" placeholder:"CIDR" help:"Proxies that are believed about a visitor's address (X-Forwarded-For): 10.0.0.0/8. It is looked up and not kept."`
 	Forward      []string `env:"STILE_FORWARD_NETWORKS" name:"forward-networks" placeholder:"CIDR" help:"Networks of your own that pixels and events may be sent to, although they are not public: 10.1.0.0/16."`
 	EventKeyFile string   `env:"STILE_EVENT_KEY_FILE" placeholder:"FILE" help:"File with the key by which your own server sends events: at least 32 characters. Or STILE_EVENT_KEY in the environment."`
-	mailerKey
-	LogFormat string `env:"STILE_LOG_FORMAT" enum:"text,json" default:"text" help:"Format of the log: text or json."`
+	MailKeyFile  string   `env:"STILE_MAIL_KEY_FILE" placeholder:"FILE" help:"File with the key by which a mailer asks for tokens: at least 32 characters. Or STILE_MAIL_KEY in the environment."`
+	LogFormat    string   `env:"STILE_LOG_FORMAT" enum:"text,json" default:"text" help:"Format of the log: text or json."`
 }
 
 func (c *serveCommand) Run(ctx context.Context, std streams) error {
@@ -43,7 +43,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	opts := server.Options{
 		Listen: c.Listen, Config: c.Config, Data: c.Data, RegionHeader: c.RegionHeader, RegionFile: c.RegionFile, Proxies: proxies, ForwardNetworks: networks, Log: log,
 	}
-	if opts.EventKey, err = eventKey(c.EventKeyFile); err != nil {
+	if opts.EventKey, err = bearerKey("event", c.EventKeyFile); err != nil {
 		return err
 	}
 	if c.Path != "" {
@@ -52,7 +52,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	if opts.Keys, err = parseKeys(c.Keys); err != nil {
 		return err
 	}
-	if opts.MailKey, err = c.resolveMailKey(); err != nil {
+	if opts.MailKey, err = bearerKey("mail", c.MailKeyFile); err != nil {
 		return err
 	}
 	s, err := server.New(ctx, opts)
