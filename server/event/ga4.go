@@ -11,10 +11,10 @@ import (
 )
 
 // Google Analytics 4, Measurement Protocol. Documented (developers.google.com/analytics/devguides/collection/protocol/ga4,
-// read in a stored copy): POST /mp/collect?measurement_id&api_secret; client_id, user_id, timestamp_micros, consent with
-// ad_user_data and ad_personalization of GRANTED or DENIED, events of name and params; session_id and
+// read in excerpts): POST /mp/collect?measurement_id&api_secret; client_id, user_id, timestamp_micros, consent with
+// ad_user_data and ad_personalization (GRANTED or DENIED, by a third party's schema of it), events of name and params; session_id and
 // engagement_time_msec without which an event is not in the real-time reports; any 2xx says no more than that it came. From
-// memory: ip_override, user_agent, the shape of user_data, the reserved names, and that an event may be 72 hours old.
+// memory: ip_override, user_agent, the shape of user_data and how its values are written before they are hashed, the reserved names, and that an event may be 72 hours old.
 //
 // The protocol has no field for a denied analytics_storage: what says denial is the consent to ads, and a client_id that is
 // a new one each time.

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// Meta, Conversions API. Documented (developers.facebook.com/docs/marketing-api/conversions-api, read in a stored copy):
+// Meta, Conversions API. Documented (developers.facebook.com/docs/marketing-api/conversions-api, read in excerpts):
 // POST /{version}/{pixel}/events?access_token; data of event_name, event_time in seconds, event_id (with event_name what the
-// pixel's own event is told from a copy by), action_source, event_source_url, user_data, custom_data; em and ph are SHA-256
-// of a trimmed address in lower case, and of a number's digits with country code and without + or zeros before it; fbp, fbc,
-// client_ip_address and client_user_agent are not hashed. Events of a website have the page's address and the user agent:
-// without `forward: [user_agent]` Meta may refuse them, which is the site's to decide. From memory: that an empty
+// pixel's own event is told from a copy by), action_source, event_source_url, user_data, custom_data; em and ph are SHA-256;
+// fbp, fbc, client_ip_address and client_user_agent are not hashed. Events of a website have the page's address and the user agent:
+// without `forward: [user_agent]` Meta may refuse them, which is the site's to decide. From memory: that em is
+// of a trimmed address in lower case, ph of a number's digits with country code and without +, that an empty
 // data_processing_options says that use is not limited, test_event_code beside data, and that an event with no user_data at
 // all is refused.
 //
