@@ -51,6 +51,18 @@ $(GOLANGCI):
 	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	mv $(TOOLS)/golangci-lint $@
 
+# The React example as its test serves it, built where its sources changed.
+test: examples/react/dist
+.PHONY: examples/react/dist
+examples/react/dist: examples/react/dist/index.html
+examples/react/dist/index.html: examples/react/node_modules/.package-lock.json $(wildcard examples/react/*.html examples/react/*.js examples/react/src/* examples/react/src/img/*)
+	cd examples/react && node_modules/.bin/vite build --logLevel warn
+
+examples/react/node_modules/.package-lock.json: examples/react/package-lock.json
+	@command -v npm >/dev/null || $(MAKE) --no-print-directory install-npm
+	cd examples/react && npm ci --no-audit --no-fund --loglevel error
+	@touch $@
+
 # Debian's packages, where root can install them; elsewhere a line that says what to do.
 chromium:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || $(MAKE) --no-print-directory install-chromium

@@ -19,7 +19,10 @@ export default function (k, html, css, saved) {
   const room = doc.createElement('stile-room')
   /** @type {any} */
   let before
+  /** @type {any} what in the banner has the focus */
+  let held
   let open = true
+  let again = 9
   k.u?.(css)
   k.e = saved
   k.h = k.s.h
@@ -27,19 +30,28 @@ export default function (k, html, css, saved) {
   const status = /** @type {HTMLElement} */ (host.querySelector('[role=status]'))
 
   const place = () => {
-    // Where a page puts another body in place of its own, the banner moves along.
     if (!open || !doc.body) return
-    if (!host.isConnected) doc.body.prepend(host)
+    swaps.observe(doc.body, { childList: true })
+    // Where a page puts another body or other parts in place of its own, the banner moves along, and takes the focus that it
+    // had with it. But not for ever: a visitor's own tool, which takes it away each time, has the last word.
+    if (!host.isConnected) {
+      if (!again) return
+      again--
+      setTimeout(() => { again = 9 }, 1e3)
+      doc.body.prepend(host)
+      if (doc.activeElement == doc.body) held?.focus({ preventScroll: true })
+    }
     if (doc.readyState != 'loading') doc.body.append(room)
     // None for a banner that a content blocker hides.
     room.style.setProperty('--h', (host.offsetHeight && host.offsetHeight + 24) + 'px')
   }
+  const swaps = new MutationObserver(() => host.isConnected || place())
   const close = k.y = () => {
-    const held = host.contains(doc.activeElement)
+    const inside = host.contains(doc.activeElement)
     open = false
     host.remove()
     room.remove()
-    if (!held) return
+    if (!inside) return
     // Focus goes back where it was, and never gets lost on body.
     const next = before && before.isConnected ? before : doc.querySelector('main,h1') || doc.querySelector('a[href],button')
     if (next && next.tabIndex < 0) next.tabIndex = -1
@@ -48,7 +60,10 @@ export default function (k, html, css, saved) {
   host.addEventListener('focusin', event => {
     const from = /** @type {any} */ (event.relatedTarget)
     if (from && !from.closest('stile-banner,stile-dialog')) before = from
+    held = event.target
   })
+  // Later, when a swap is over: the focus that got lost with the old body is back by then.
+  host.addEventListener('focusout', () => setTimeout(() => { if (!host.contains(doc.activeElement)) held = null }))
   // A focused element of the page is never left under the banner (WCAG 2.4.11): what holds it scrolls, or else the banner
   // goes to the other side. Of what is too large to be seen whole, a part is enough; a dialog is above the banner.
   doc.addEventListener('focusin', event => {
@@ -84,7 +99,7 @@ export default function (k, html, css, saved) {
     })))
   })
   place()
-  new MutationObserver(place).observe(doc.documentElement, { childList: true })
+  swaps.observe(doc.documentElement, { childList: true })
   new ResizeObserver(place).observe(host)
   doc.addEventListener('DOMContentLoaded', place)
 }

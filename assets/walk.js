@@ -18,7 +18,8 @@ export default function (k) {
       for (const id in k.r) {
         const { t, s } = k.r[id]
         try {
-          if (s == 'running' && t.p) k.p1(t, from)
+          // A document does not fetch the same picture twice: a page that is seen again has to be told by another address.
+          if (s == 'running' && t.p) k.p1({ p: t.p + (t.p.includes('?') ? '&' : '?') + '_={random}' }, from)
           if (s == 'running') t.v?.(k.a)
         } catch (e) { console.error(e) }
       }

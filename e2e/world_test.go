@@ -55,6 +55,7 @@ type settings struct {
 	// The script that those answer with, empty unless given, and further sites: name to stile.yaml.
 	vendorScript string
 	sites        map[string]string
+	hosts        map[string]http.Handler // further hosts under shop.test, whose /stile/ is the consent host
 }
 
 // world is everything that a browser meets.
@@ -96,7 +97,7 @@ func newWorld(t *testing.T, s settings) *world {
 		mux.Handle("/", pages)
 		pages = mux
 	}
-	handler := w.route(pages)
+	handler := w.route(pages, s.hosts)
 	w.plain = httptest.NewServer(handler)
 	w.secure = httptest.NewUnstartedServer(handler)
 	w.secure.TLS = &tls.Config{Certificates: []tls.Certificate{certificate(t)}, MinVersion: tls.VersionTLS12}
@@ -166,7 +167,7 @@ func (w *world) writeConfig(change func(string) string) {
 }
 
 // route answers for every host.
-func (w *world) route(pages http.Handler) http.Handler {
+func (w *world) route(pages http.Handler, further map[string]http.Handler) http.Handler {
 	hosts := map[string]http.Handler{
 		"www.shop.test": pages, "m.shop.test": pages, "www.outlet.test": pages, "consent.shop.test": w.consent(),
 	}
@@ -174,6 +175,12 @@ func (w *world) route(pages http.Handler) http.Handler {
 		"counter": "counter.example", "pixel-a": "pixel-a.example", "pixel-b": "pixel-b.example", "chat": "chat.example", "video": "video.example",
 	} {
 		hosts[host] = w.parties.Handler(name)
+	}
+	for host, site := range further {
+		mux := http.NewServeMux()
+		mux.Handle("/stile/", w.consent())
+		mux.Handle("/", site)
+		hosts[host] = mux
 	}
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		host, _, _ := strings.Cut(r.Host, ":")
