@@ -164,12 +164,13 @@ export default function (state, tags, act, ui) {
     settle(choice)
     flush()
     scan()
-    if (doc.readyState == 'complete') place()
+    place()
   }
 
   // The permanent control, on pages that have no way to the choices of their own, unless the site wants it everywhere.
   const opener = '[data-stile-open],[data-cc="show-preferencesModal"]'
   const place = () => {
+    if (doc.readyState != 'complete' || !api.choice) return
     try {
       if (sessionStorage.stile_left) later('w')
     } catch (e) {} // storage is switched off
@@ -225,7 +226,7 @@ export default function (state, tags, act, ui) {
   let last = seen()
   const look = () => { if (last != seen()) k.f() }
   win.addEventListener('pageshow', look)
-  win.addEventListener('load', () => api.choice && place())
+  win.addEventListener('load', place)
   doc.addEventListener('visibilitychange', look)
   // In a task of its own: Chromium loads no frame whose src is set while the parser inserts it.
   let due = 0
@@ -233,6 +234,7 @@ export default function (state, tags, act, ui) {
     due ||= setTimeout(() => {
       due = 0
       if (api.choice) scan()
+      place()
     })
   }).observe(doc, { childList: true, subtree: true })
   doc.addEventListener('click', event => {

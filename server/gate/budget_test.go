@@ -18,10 +18,10 @@ const (
 )
 
 // common are they. A consent mode comes once for all of a vendor's tags, and is no part of one. TikTok is not among them: its
-// script wants a stub of its every method, as Mixpanel's does.
+// script wants a stub of its every method, as Mixpanel's does, and PostHog's keys alone are 47 characters.
 var common = []string{
 	"ga4", "google-ads", "gtm", "hotjar", "linkedin-insight", "matomo", "meta-pixel", "microsoft-clarity", "microsoft-uet",
-	"pinterest-tag", "plausible", "hubspot", "youtube", "intercom", "posthog", "x-pixel", "snap-pixel", "reddit-pixel",
+	"pinterest-tag", "plausible", "hubspot", "youtube", "intercom", "yandex-metrica", "x-pixel", "snap-pixel", "reddit-pixel",
 }
 
 // The consent mode of Google comes once for all of its tags.
