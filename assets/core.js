@@ -122,7 +122,7 @@ export default function (state, tags, act, ui) {
 
   // Markup that waits for a category is let in by a part of its own, which a page without any does not fetch.
   const scan = () => {
-    if (doc.querySelector(':is(script[type="text/plain"],template,video,[data-src],[data-srcset],[data-href]):is([data-stile],[data-category],[data-name])')) {
+    if (doc.querySelector(':is(script[type="text/plain"],template,video,audio,[data-src],[data-srcset],[data-href]):is([data-stile],[data-category],[data-name])')) {
       later('m').catch(console.error)
     }
   }
@@ -168,7 +168,7 @@ export default function (state, tags, act, ui) {
   }
 
   // The permanent control, on pages that have no way to the choices of their own, unless the site wants it everywhere.
-  const opener = '[data-stile-open],[data-cc="show-preferencesModal"]'
+  const opener = '[data-stile-open],[data-cc^=show]'
   const place = () => {
     if (doc.readyState != 'complete' || !api.choice) return
     try {
@@ -238,9 +238,12 @@ export default function (state, tags, act, ui) {
     })
   }).observe(doc, { childList: true, subtree: true })
   doc.addEventListener('click', event => {
-    if (/** @type {Element} */ (event.target).closest(opener)) {
+    const at = /** @type {any} */ (event.target).closest(opener + ',[data-cc^=accept]')
+    if (at) {
       event.preventDefault()
-      api.show()
+      // vanilla-cookieconsent's attribute for buttons of the page's own
+      const what = at.dataset.cc
+      what == 'accept-all' ? api.accept() : what == 'accept-necessary' ? api.reject() : api.show()
     }
   })
   take(state, tags, act, ui)

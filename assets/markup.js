@@ -23,12 +23,26 @@ export default function (k) {
 
   /** @param {string} name */
   const slug = name => name.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, '-')
-  // "!analytics" runs where analytics was declined, as in vanilla-cookieconsent.
-  /** @param {string} name */
-  const open = name => name[0] == '!' ? k.s.s && !k.a(name.slice(1)) : k.a(name) && !(k.s.z || '').split(' ').includes(slug(name))
+  /** @param {string | undefined} list @param {string} name */
+  const among = (list, name) => !!name && (list || '').split(' ').includes(slug(name))
+
+  // What an element is let in for, or nothing. A "!" asks for the contrary, as in vanilla-cookieconsent: it is let in once
+  // that category or service was declined.
+  /** @param {string} category @param {string} service */
+  const grant = (category, service) => {
+    const [c, s] = [category, service].map(name => name.replace('!', ''))
+    if (c + s != category + service) return k.s.s && (among(k.s.d, c) || among(k.s.z, s)) ? '!' + c : ''
+    if (s != c && among(k.s.z, s)) return ''
+    return [c, s].find(name => k.a(name) && !among(k.s.z, name))
+  }
 
   // Gives an element what it asks the network for.
-  const give = k.k = /** @param {any} el */ el => {
+  const give = k.k = /** @param {any} el */ (el, name = '') => {
+    taken.add(el)
+    if (el.content) {
+      template(el, name)
+      return
+    }
     for (const part of [...el.querySelectorAll('source[data-src],source[data-srcset]'), el]) {
       for (const name of ['type', 'poster', 'srcset', 'href', 'src']) {
         if (part.dataset[name] == null) continue
@@ -36,14 +50,14 @@ export default function (k) {
         delete part.dataset[name]
       }
     }
-    el.load?.()
+    el.closest('video,audio')?.load()
   }
 
   /** @param {any} el @param {string} name */
   const script = (el, name) => {
     const { src = el.src, type } = el.dataset
     const s = doc.createElement('script')
-    for (const a of el.attributes) if (!/^(data-)?(type|src)$/.test(a.name)) s.setAttribute(a.name, a.value)
+    for (const a of el.attributes) if (!/^(data-)?(type|src)$/.test(a.name)) s.setAttribute(a.name, a.name.startsWith('on') ? k.t.createScript(a.value) : a.value)
     s.type = type || ''
     s.nonce = el.nonce || nonce
     if (src) s.src = k.t.createScriptURL(src)
@@ -51,52 +65,61 @@ export default function (k) {
     el.type = 'x' // taken
     taken.add(s)
     lines[name] = Promise.resolve(lines[name]).then(() => new Promise(next => {
-      s.onload = s.onerror = next
+      s.addEventListener('load', next)
+      s.addEventListener('error', next)
       el.replaceWith(s)
       if (!src || el.hasAttribute('async') || !s.isConnected) next(0)
     }))
   }
 
-  /** @param {any} el @param {string} at @param {string} name */
-  const template = (el, at, name) => {
-    // Its scripts wait in line like others, in the place of the template.
+  /** @param {any} el @param {string} name */
+  const template = (el, name) => {
+    // Its scripts wait in line like others, in the place of the template. One that waits for itself goes on waiting.
     const part = doc.importNode(el.content, true)
-    for (const s of part.querySelectorAll('script')) {
-      Object.assign(s.dataset, { [at]: name, type: s.type })
+    const scripts = part.querySelectorAll('script:not([type="text/plain"])')
+    for (const s of scripts) {
+      s.dataset.type = s.type
       s.type = 'text/plain'
       s.text = k.t.createScript(s.text)
     }
     el.replaceWith(part)
+    for (const s of scripts) script(s, name)
   }
 
-  const waiting = ['script[type="text/plain"]', 'template', 'video', '[data-src]', '[data-srcset]', '[data-href]']
+  const waiting = ['script[type="text/plain"]', 'template', 'video', 'audio', '[data-src]', '[data-srcset]', '[data-href]']
   /** @returns {void} */
   const scan = k.m = () => {
+    let unseen = false
     for (const at of ['stile', 'category', 'name']) {
       for (const el of doc.querySelectorAll(waiting.map(x => x + '[data-' + at + ']').join())) {
+        if (taken.has(el)) continue
         const { [at]: category, service = category, embed } = el.dataset
-        const declined = k.s.z && service != category && (' ' + k.s.z + ' ').includes(' ' + slug(service) + ' ')
-        const name = declined ? '' : [category, service].find(open)
+        const name = grant(category, service)
         if (!name) {
           // What would be seen says in its place that it waits, and for what.
-          if (embed != null || el.allow != null || el.play) k.q('o', el, category, service)
+          if (embed != null || el.allow != null || el.localName == 'video' || el.controls) {
+            if (k.o) k.o(el, category, service)
+            else unseen = true
+          }
           continue
         }
-        if (taken.has(el)) continue
-        taken.add(el)
         if (name[0] != '!') k.g.push(name)
         if (el.text != null && el.localName == 'script') {
+          taken.add(el)
           script(el, name)
           continue
         }
         k.o?.(el)
-        if (!el.content) {
-          give(el)
-          continue
-        }
-        template(el, at, name)
-        return scan()
+        give(el, name)
+        if (el.content) return scan()
       }
     }
+    // klaro's own placeholders are seen as long as what they stand for waits.
+    for (const el of doc.querySelectorAll('[data-type=placeholder][data-name]')) {
+      const { name, originalDisplay } = el.dataset
+      el.style.display = grant(name, name) ? 'none' : originalDisplay || 'block'
+    }
+    // A choice may be made until the part that draws them is here: then it is looked at anew.
+    if (unseen) k.q('o').then(scan).catch(console.error)
   }
 }

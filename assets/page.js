@@ -10,7 +10,6 @@
  */
 export default function (k, html, css, purposes, services) {
   const doc = document
-  const nonce = /** @type {HTMLScriptElement} */ (doc.currentScript).nonce
   /** @param {string} text @param {string} name @param {string} [markup] */
   const element = (name, markup = '', text = '') => {
     const el = /** @type {any} */ (doc.createElement(name))
@@ -50,19 +49,12 @@ export default function (k, html, css, purposes, services) {
     }
     if (clear) return
     const id = services[service] ? service : services[category] ? category : ''
-    const src = el.dataset.src
+    const src = (el.dataset.src == null && el.querySelector('[data-src]') || el).dataset.src
     const company = el.dataset.embed || (id ? services[id][0] : src ? new URL(src, doc.baseURI).hostname : service || category)
     const once = () => {
       held.get(el)?.()
       held.delete(el)
-      if (el.content) {
-        const part = doc.importNode(el.content, true)
-        for (const s of part.querySelectorAll('script')) {
-          s.nonce ||= nonce
-          if (s.text) s.text = k.t.createScript(s.text)
-        }
-        el.replaceWith(part)
-      } else k.k?.(el)
+      k.k?.(el)
     }
     const always = () => {
       const [key, name] = id ? ['service', id] : ['category', category]
@@ -74,13 +66,28 @@ export default function (k, html, css, purposes, services) {
     if (el.allow == null) {
       const host = element('stile-embed', html.embed)
       fill(host.firstElementChild, company, subject, once, always)
-      const { width, height } = el.getBoundingClientRect()
-      if (height) host.style.cssText = 'display:inline-block;width:' + width + 'px;height:' + height + 'px'
+      const box = el.getBoundingClientRect(), look = getComputedStyle(el)
+      if (box.height) {
+        // It takes the very place of what waits, so that nothing in the page moves.
+        host.className = 's'
+        for (const name of ['margin', 'float', 'position', 'inset', 'vertical-align', 'grid-area', 'order', 'flex', 'align-self', 'justify-self']) {
+          host.style.setProperty(name, look.getPropertyValue(name))
+        }
+        host.style.display = look.display == 'inline' ? 'inline-block' : look.display
+        host.style.width = box.width + 'px'
+        host.style.height = box.height + 'px'
+      }
+      // A page's own rule for videos beats the attribute hidden.
+      const { display } = el.style
+      el.style.setProperty('display', 'none', 'important')
       el.after(host)
-      el.hidden = true
       held.set(el, () => {
+        const focus = host.contains(doc.activeElement)
         host.remove()
-        el.hidden = false
+        el.style.display = display
+        if (!focus || el.content) return
+        if (el.tabIndex < 0) el.tabIndex = -1
+        el.focus({ preventScroll: true })
       })
       return
     }

@@ -69,14 +69,14 @@ export interface Kernel {
   g: string[] // what markup was let in for: categories and services
   p1: (t: any, from?: string) => void // sends a pixel
   m?: () => void // lets in the markup that is allowed
-  k?: (el: any) => void // gives an element what it asks the network for
+  k?: (el: any, name?: string) => void // lets an element in, and gives it what it asks the network for
   walk?: 1 // the address is watched
   x?: (keep: (t: Tag) => boolean, ok: Allows) => boolean // stops the others; true: that takes a reload
   i?: (cookies?: string[], keys?: string[]) => string[] // deletes what is kept here, and names the cookies that stay
   u?: (css: string) => void // adopts a style sheet
   p?: (fields: [string, string][], surface?: string, path?: string) => Promise<any> // posts a choice
   j?: (fields: [string, string][], surface: string) => Promise<any> // asks for the age, then posts a choice
-  o?: (el: any, category?: string, service?: string) => void // draws a placeholder, or takes it away where no category is named
+  o?: (el?: any, category?: string, service?: string) => void // draws a placeholder, or takes it away where no category is named
   v?: () => void // draws the permanent control
   w?: (left?: Left) => void // clears once more, and says what is left
   d?: (failed?: boolean) => void // opens the dialog
