@@ -64,11 +64,15 @@ export default function (k) {
     else s.text = k.t.createScript(el.text)
     el.type = 'x' // taken
     taken.add(s)
+    if (src && el.hasAttribute('async')) {
+      el.replaceWith(s)
+      return
+    }
     lines[name] = Promise.resolve(lines[name]).then(() => new Promise(next => {
       s.addEventListener('load', next)
       s.addEventListener('error', next)
       el.replaceWith(s)
-      if (!src || el.hasAttribute('async') || !s.isConnected) next(0)
+      if (!src || !s.isConnected) next(0)
     }))
   }
 
@@ -86,33 +90,39 @@ export default function (k) {
     for (const s of scripts) script(s, name)
   }
 
-  const waiting = ['script[type="text/plain"]', 'template', 'video', 'audio', '[data-src]', '[data-srcset]', '[data-href]']
+  // While the page is being read an element is there before its end is: what follows says that it is whole.
+  /** @param {Node} el */
+  const whole = el => {
+    for (let at = /** @type {Node | null} */ (el); at && doc.readyState == 'loading'; at = at.parentNode) if (at.nextSibling) return true
+    return doc.readyState != 'loading'
+  }
+  doc.addEventListener('DOMContentLoaded', () => scan())
+
+  const waiting = ':is(script[type="text/plain"],template,video,audio,[data-src],[data-srcset],[data-href]):is([data-stile],[data-category],[data-name])'
   /** @returns {void} */
   const scan = k.m = () => {
     let unseen = false
-    for (const at of ['stile', 'category', 'name']) {
-      for (const el of doc.querySelectorAll(waiting.map(x => x + '[data-' + at + ']').join())) {
-        if (taken.has(el)) continue
-        const { [at]: category, service = category, embed } = el.dataset
-        const name = grant(category, service)
-        if (!name) {
-          // What would be seen says in its place that it waits, and for what.
-          if (embed != null || el.allow != null || el.localName == 'video' || el.controls) {
-            if (k.o) k.o(el, category, service)
-            else unseen = true
-          }
-          continue
+    for (const el of doc.querySelectorAll(waiting)) {
+      if (taken.has(el) || (el.content || el.play || el.text != null) && !whole(el)) continue
+      const { name: klaro, category: theirs = klaro, stile: category = theirs, service = category, embed } = el.dataset
+      const name = grant(category, service)
+      if (!name) {
+        // What would be seen says in its place that it waits, and for what.
+        if (embed != null || el.allow != null || el.localName == 'video' || el.controls) {
+          if (k.o) k.o(el, category, service)
+          else unseen = true
         }
-        if (name[0] != '!') k.g.push(name)
-        if (el.text != null && el.localName == 'script') {
-          taken.add(el)
-          script(el, name)
-          continue
-        }
-        k.o?.(el)
-        give(el, name)
-        if (el.content) return scan()
+        continue
       }
+      if (name[0] != '!') k.g.push(name)
+      if (el.text != null && el.localName == 'script') {
+        taken.add(el)
+        script(el, name)
+        continue
+      }
+      k.o?.(el)
+      give(el, name)
+      if (el.content) return scan()
     }
     // klaro's own placeholders are seen as long as what they stand for waits.
     for (const el of doc.querySelectorAll('[data-type=placeholder][data-name]')) {

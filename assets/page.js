@@ -86,7 +86,7 @@ export default function (k, html, css, purposes, services) {
         host.remove()
         el.style.display = display
         if (!focus || el.content) return
-        if (el.tabIndex < 0) el.tabIndex = -1
+        if (!el.controls) el.tabIndex = -1
         el.focus({ preventScroll: true })
       })
       return

@@ -11,17 +11,24 @@ import (
 )
 
 // markup is a page with one of each kind of markup that waits for a category. {c} stands for the category, {id} for a name.
-// What has a src asks for /test/{js,frame,gif}/{id}; scripts push {id} to window.ran.
+// What has a src asks for /test/{js,frame,gif,css,film}/{id}; scripts push {id} to window.ran.
 var markup = map[string]string{
-	"inline":   `<script type="text/plain" data-stile="{c}">(window.ran=window.ran||[]).push("{id}")</script>`,
-	"src":      `<script type="text/plain" data-stile="{c}" data-src="/test/js/{id}"></script>`,
-	"own-src":  `<script type="text/plain" data-stile="{c}" src="/test/js/{id}"></script>`,
-	"async":    `<script type="text/plain" data-stile="{c}" data-src="/test/js/{id}" async></script>`,
-	"defer":    `<script type="text/plain" data-stile="{c}" data-src="/test/js/{id}" defer></script>`,
-	"module":   `<script type="text/plain" data-type="module" data-stile="{c}">import.meta.url;(window.ran=window.ran||[]).push("{id}")</script>`,
-	"iframe":   `<iframe data-stile="{c}" data-src="/test/frame/{id}" title="{id}"></iframe>`,
-	"img":      `<img data-stile="{c}" data-src="/test/gif/{id}" alt="">`,
-	"template": `<template data-stile="{c}"><script async src="/test/js/{id}"></script><script>(window.ran=window.ran||[]).push("{id}-inline")</script></template>`,
+	"inline":     `<script type="text/plain" data-stile="{c}">(window.ran=window.ran||[]).push("{id}")</script>`,
+	"src":        `<script type="text/plain" data-stile="{c}" data-src="/test/js/{id}"></script>`,
+	"own-src":    `<script type="text/plain" data-stile="{c}" src="/test/js/{id}"></script>`,
+	"async":      `<script type="text/plain" data-stile="{c}" data-src="/test/js/{id}" async></script>`,
+	"defer":      `<script type="text/plain" data-stile="{c}" data-src="/test/js/{id}" defer></script>`,
+	"module":     `<script type="text/plain" data-type="module" data-stile="{c}">import.meta.url;(window.ran=window.ran||[]).push("{id}")</script>`,
+	"iframe":     `<iframe data-stile="{c}" data-src="/test/frame/{id}" title="{id}"></iframe>`,
+	"img":        `<img data-stile="{c}" data-src="/test/gif/{id}" alt="">`,
+	"template":   `<template data-stile="{c}"><script async src="/test/js/{id}"></script><script>(window.ran=window.ran||[]).push("{id}-inline")</script></template>`,
+	"module-src": `<script type="text/plain" data-type="module" data-stile="{c}" data-src="/test/js/{id}"></script>`,
+	"link":       `<link rel="stylesheet" data-stile="{c}" data-href="/test/css/{id}">`,
+	"srcset":     `<img data-stile="{c}" data-srcset="/test/gif/{id} 1x" alt="">`,
+	"video":      `<video data-stile="{c}" data-src="/test/film/{id}" preload="auto"></video>`,
+	"source":     `<video data-stile="{c}" data-poster="/test/gif/{id}" preload="auto"><source data-src="/test/film/{id}"></video>`,
+	"own-source": `<video preload="auto"><source data-stile="{c}" data-src="/test/film/{id}"></video>`,
+	"audio":      `<audio data-stile="{c}" preload="auto" controls><source data-src="/test/film/{id}"></audio>`,
 	// vanilla-cookieconsent
 	"cc":         `<script type="text/plain" data-category="{c}">(window.ran=window.ran||[]).push("{id}")</script>`,
 	"cc-src":     `<script type="text/plain" data-category="{c}" data-src="/test/js/{id}" data-service="Some Service"></script>`,
@@ -30,6 +37,7 @@ var markup = map[string]string{
 	"klaro":        `<script type="text/plain" data-type="application/javascript" data-name="{c}">(window.ran=window.ran||[]).push("{id}")</script>`,
 	"klaro-src":    `<script type="text/plain" data-type="text/javascript" data-name="{service}" data-src="/test/js/{id}"></script>`,
 	"klaro-img":    `<img data-name="{service}" data-src="/test/gif/{id}" alt="">`,
+	"klaro-link":   `<link rel="stylesheet" data-name="{service}" data-href="/test/css/{id}">`,
 	"klaro-iframe": `<iframe data-name="{c}" data-src="/test/frame/{id}" title="{id}"></iframe>`,
 }
 
@@ -80,7 +88,7 @@ func TestA1Markup(t *testing.T) {
 			var want, asked []string
 			for _, kind := range markupKinds() {
 				id := kind + "." + category
-				if strings.Contains(markup[kind], "/test/") {
+				for range strings.Count(markup[kind], "/test/") {
 					asked = append(asked, id)
 				}
 				for sign, name := range map[string]string{"/test/js/": id, `push("{id}")`: id, `push("{id}-inline")`: id + "-inline"} {
@@ -225,9 +233,11 @@ func TestMarkupLater(t *testing.T) {
 	served := newServed()
 	w := newWorld(t, settings{config: sharedCookie, pages: served.with(map[string]testPage{"page": {body: `<div id=app></div>`}})})
 	b := w.open().visit(shopURL + "/test/page")
+	some := func(id string) string {
+		return strings.NewReplacer("{c}", "analytics", "{id}", id).Replace(markup["iframe"] + markup["src"])
+	}
 	add := func(id string) {
-		eval[bool](b, fmt.Sprintf(`(document.querySelector('#app').insertAdjacentHTML('beforeend', '<div>%s</div>'), true)`,
-			strings.NewReplacer("{c}", "analytics", "{id}", id).Replace(markup["iframe"]+markup["src"])))
+		eval[bool](b, fmt.Sprintf(`(document.querySelector('#app').insertAdjacentHTML('beforeend', '<div>%s</div>'), true)`, some(id)))
 		b.frame()
 	}
 	add("early")
@@ -240,6 +250,14 @@ func TestMarkupLater(t *testing.T) {
 	b.settle()
 	if got, want := served.list(), []string{"early", "early", "late", "late"}; !cmp.Equal(got, want) {
 		t.Errorf("asked for %q, want %q", got, want)
+	}
+	// In another body, as Turbo and its like put one in place of the old.
+	served.reset()
+	b.say(fmt.Sprintf(`document.documentElement.replaceChild(Object.assign(document.createElement('body'), {innerHTML: '%s'}), document.body)`, some("turbo")))
+	w.until("the markup of the new body", func() bool { return len(served.list()) >= 2 })
+	b.settle()
+	if got, want := served.list(), []string{"turbo", "turbo"}; !cmp.Equal(got, want) {
+		t.Errorf("of the new body asked for %q, want %q", got, want)
 	}
 }
 
@@ -259,12 +277,117 @@ func TestMarkupAttributes(t *testing.T) {
 	}
 }
 
+// H: digests are kept: what fits runs, what does not is refused by the browser, which says so, and the rest goes on in order.
+func TestMarkupIntegrity(t *testing.T) {
+	served := newServed()
+	wait := func(id, attributes string) string {
+		return fmt.Sprintf(`<script type="text/plain" data-stile="analytics" data-src="/test/js/%s" %s></script>`, id, attributes)
+	}
+	body := wait("slow-right", `integrity="`+digest("slow-right")+`"`) + wait("wrong", `integrity="`+digest("other")+`" crossorigin`) +
+		`<script type="text/plain" data-stile="analytics">(window.ran=window.ran||[]).push("inline")</script>` +
+		wait("last", `integrity="`+digest("last")+`" crossorigin="anonymous"`)
+	w := newWorld(t, settings{config: sharedCookie, pages: served.with(map[string]testPage{"page": {body: body}})})
+	b := w.open()
+	said := b.console()
+	b.visit(shopURL + "/test/page")
+	eval[bool](b, `stile.accept(['analytics']).then(() => true)`)
+	b.await(`window.ran?.includes('last')`)
+	if got, want := eval[[]string](b, `window.ran`), []string{"slow-right", "inline", "last"}; !cmp.Equal(got, want) {
+		t.Errorf("they ran as %q, want %q", got, want)
+	}
+	w.until("the browser's word", func() bool { return len(said()) > 0 })
+	if got := said(); len(got) != 1 || !strings.Contains(got[0], "integrity") || !strings.Contains(got[0], "/test/js/wrong") {
+		t.Errorf("the console says %q", got)
+	}
+}
+
+// H: of a mixed list each kind keeps its own attributes, and those that load at once do not wait for a slow script.
+func TestMarkupMixed(t *testing.T) {
+	served := newServed()
+	body := `<script type="text/plain" data-stile="analytics" data-src="/test/js/hang" id="first" defer></script>
+<script type="text/plain" data-stile="analytics" data-src="/test/js/free" id="second" async onload="window.told = this.id"></script>
+<img id="picture" data-stile="analytics" data-src="/test/gif/p" alt="A" referrerpolicy="no-referrer" crossorigin="anonymous" loading="eager" data-own="1">
+<iframe id="frame" data-stile="analytics" data-src="/test/frame/f" title="f" allow="fullscreen" referrerpolicy="origin" sandbox=""></iframe>
+<link id="sheet" rel="stylesheet" data-stile="analytics" data-href="/test/css/s" media="screen" crossorigin="anonymous" integrity="` + digestOf(sheet) + `">
+<script type="text/plain" data-stile="analytics" id="third">(window.ran=window.ran||[]).push("third")</script>`
+	w := newWorld(t, settings{config: sharedCookie, pages: served.with(map[string]testPage{"page": {body: body}})})
+	b := w.open().visit(shopURL + "/test/page")
+	if got := eval[string](b, `getComputedStyle(document.body).color`); got == "rgb(1, 2, 3)" {
+		t.Error("the style sheet applies before a choice")
+	}
+	eval[bool](b, `stile.accept(['analytics']).then(() => true)`)
+	b.await(`window.told && getComputedStyle(document.body).color == 'rgb(1, 2, 3)'`)
+	w.until("all of it", func() bool { return len(served.list()) == 5 })
+	if got, want := eval[[]string](b, `window.ran`), []string{"free"}; !cmp.Equal(got, want) {
+		t.Errorf("while the first is on its way ran %q, want %q", got, want)
+	}
+	served.release()
+	b.await(`window.ran.length == 2`)
+	got := eval[map[string]string](b, `(() => { const [first, second, picture, frame, sheet] = ['first', 'second', 'picture', 'frame', 'sheet'].map(id => document.getElementById(id))
+		return {defer: first.hasAttribute('defer') + '', async: second.hasAttribute('async') + '', told: window.told,
+			picture: [picture.referrerPolicy, picture.crossOrigin, picture.loading, picture.alt, picture.dataset.own, picture.dataset.src].join(),
+			frame: [frame.getAttribute('allow'), frame.referrerPolicy, frame.getAttribute('sandbox'), frame.dataset.src].join(), sheet: [sheet.media, sheet.crossOrigin, sheet.integrity.slice(0, 7)].join()} })()`)
+	want := map[string]string{"defer": "true", "async": "true", "told": "second", "picture": "no-referrer,anonymous,eager,A,1,", "frame": "fullscreen,origin,,", "sheet": "screen,anonymous,sha384-"}
+	if !cmp.Equal(got, want) {
+		t.Error(cmp.Diff(want, got))
+	}
+}
+
+// A1, B5: what asks for a tag that the visitor switched off by itself waits, though its category is granted; what asks for
+// the contrary of a category or a service ("!") is let in once that was declined: not before a choice, not after a grant,
+// and never for a name that nobody knows.
+func TestMarkupDeclined(t *testing.T) {
+	push := func(id, attributes string) string {
+		return `<script type="text/plain" ` + attributes + `>(window.ran=window.ran||[]).push("` + id + `")</script>`
+	}
+	body := push("pixel-b", `data-category="marketing" data-service="Pixel B"`) + push("klaro-b", `data-name="pixel-b"`) + push("stile-b", `data-stile="pixel-b"`) +
+		push("pixel-a", `data-category="marketing" data-service="Pixel A"`) + push("marketing", `data-category="marketing"`) +
+		push("not-analytics", `data-category="!analytics"`) + push("not-marketing", `data-stile="!marketing"`) +
+		push("not-a", `data-category="marketing" data-service="!Pixel A"`) + push("not-b", `data-category="marketing" data-service="!Pixel B"`) +
+		push("not-unknown", `data-category="!nothing-like-it"`) + push("not-empty", `data-category="!"`) + push("not-necessary", `data-category="!necessary"`)
+	w := newWorld(t, settings{
+		config: func(text string) string { return sharedCookie(text) + "\nper_vendor: true\n" },
+		pages:  testPages(map[string]testPage{"page": {body: body}}),
+	})
+	first := w.open()
+	expect := func(b *tab, when string, want ...string) {
+		t.Helper()
+		if len(want) > 0 {
+			b.await(fmt.Sprintf(`window.ran?.length >= %d`, len(want)))
+		}
+		slices.Sort(want)
+		if got := b.settle().ran(); !slices.Equal(got, want) {
+			t.Errorf("%s ran %q, want %q", when, got, want)
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		choose func(b *tab)
+		want   []string
+	}{
+		{"refused", func(b *tab) { b.decide(reject) }, []string{"not-analytics", "not-marketing", "not-a", "not-b"}},
+		{"all accepted", func(b *tab) { b.decide(accept) }, []string{"pixel-a", "pixel-b", "klaro-b", "stile-b", "marketing"}},
+		{"one switched off", func(b *tab) {
+			b.openDialog().say(`document.querySelectorAll('stile-dialog details').forEach(d => { d.open = true })`)
+			b.click("stile-dialog [value=marketing]").click("stile-dialog [value=pixel-b]").decide(dialogSave)
+		}, []string{"pixel-a", "marketing", "not-analytics", "not-b"}},
+	} {
+		b := first.stranger().visit(shopURL + "/test/page")
+		expect(b, "before a choice, then "+tt.name)
+		tt.choose(b)
+		expect(b, tt.name, tt.want...)
+		b.visit(shopURL + "/test/page")
+		expect(b, "on the page after "+tt.name, tt.want...)
+	}
+}
+
 // B9: any button or link that says so opens the preferences, and a link does not lead away.
 func TestB9Openers(t *testing.T) {
 	for name, opener := range map[string]string{
 		"stile button":          `<button id=opener data-stile-open><span id=inside>Cookies</span></button>`,
 		"stile link":            `<a id=opener href="/elsewhere" data-stile-open><span id=inside>Cookies</span></a>`,
 		"vanilla-cookieconsent": `<button id=opener type=button data-cc="show-preferencesModal"><span id=inside>Cookies</span></button>`,
+		"its consent modal":     `<button id=opener type=button data-cc="show-consentModal"><span id=inside>Cookies</span></button>`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, settings{config: sharedCookie, pages: testPages(map[string]testPage{"page": {body: opener}})})

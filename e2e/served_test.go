@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"crypto/sha512"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"slices"
@@ -13,7 +15,8 @@ import (
 )
 
 // served answers the paths that markup in test pages asks for, and writes them down: /test/js/{id} a script that pushes its
-// id to window.ran, /test/frame/{id} a page, /test/gif/{id} a picture; ids that begin with "slow-" take a while, and
+// id to window.ran, /test/frame/{id} a page, /test/gif/{id} a picture, /test/css/{id} a style sheet, /test/film/{id} nothing that
+// could be played; ids that begin with "slow-" take a while, and
 // "hang" waits for release.
 type served struct {
 	mu    sync.Mutex
@@ -30,7 +33,7 @@ const slowness = 150 * time.Millisecond
 func (s *served) with(pages map[string]testPage) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", testPages(pages))
-	for kind, contentType := range map[string]string{"js": "text/javascript", "frame": "text/html", "gif": "image/gif"} {
+	for kind, contentType := range map[string]string{"js": "text/javascript", "frame": "text/html", "gif": "image/gif", "css": "text/css", "film": "video/mp4"} {
 		mux.HandleFunc("/test/"+kind+"/{id}", func(rw http.ResponseWriter, r *http.Request) {
 			id := r.PathValue("id")
 			s.mu.Lock()
@@ -49,8 +52,14 @@ func (s *served) with(pages map[string]testPage) http.Handler {
 			rw.Header().Set("Content-Type", contentType)
 			rw.Header().Set("Cache-Control", "no-store")
 			rw.Header().Set("Access-Control-Allow-Origin", "*")
+			if kind == "css" {
+				fmt.Fprint(rw, sheet)
+			}
 			if kind == "js" {
-				fmt.Fprintf(rw, "(window.ran=window.ran||[]).push(%q)", id)
+				fmt.Fprint(rw, pushes(id))
+				if strings.HasPrefix(id, "writes") {
+					fmt.Fprintf(rw, ";document.write('<i class=written>%s</i>')", id)
+				}
 				if strings.HasPrefix(id, "throws") {
 					fmt.Fprint(rw, ";throw Error('thrown')")
 				}
@@ -58,6 +67,20 @@ func (s *served) with(pages map[string]testPage) http.Handler {
 		})
 	}
 	return mux
+}
+
+// sheet is every style sheet that is served.
+const sheet = "body{color:rgb(1,2,3)}"
+
+// pushes is the script of an id.
+func pushes(id string) string { return fmt.Sprintf("(window.ran=window.ran||[]).push(%q)", id) }
+
+// digest is the subresource integrity of the script of an id.
+func digest(id string) string { return digestOf(pushes(id)) }
+
+func digestOf(text string) string {
+	sum := sha512.Sum384([]byte(text))
+	return "sha384-" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
 func (s *served) release() { s.once.Do(func() { close(s.until) }) }
