@@ -62,16 +62,17 @@ export default function (k) {
     s.nonce = el.nonce || nonce
     if (src) s.src = k.t.createScriptURL(src)
     else s.text = k.t.createScript(el.text)
-    el.type = 'x' // taken
+    // The original stays where it is, inert: a framework that drew it takes it away itself.
+    el.type = 'x'
     taken.add(s)
     if (src && el.hasAttribute('async')) {
-      el.replaceWith(s)
+      el.after(s)
       return
     }
     lines[name] = Promise.resolve(lines[name]).then(() => new Promise(next => {
       s.addEventListener('load', next)
       s.addEventListener('error', next)
-      el.replaceWith(s)
+      el.after(s)
       if (!src || !s.isConnected) next(0)
     }))
   }
@@ -86,7 +87,7 @@ export default function (k) {
       s.type = 'text/plain'
       s.text = k.t.createScript(s.text)
     }
-    el.replaceWith(part)
+    el.after(part)
     for (const s of scripts) script(s, name)
   }
 
