@@ -21,6 +21,15 @@ export default function (k) {
     }
   }
 
+  // Where Stile's own script was let in by a nonce, so is what it lets in: HTML that somebody smuggled into the page does not
+  // become a script by saying that it waits.
+  /** @param {any} el */
+  const foreign = el => {
+    if (!nonce || el.nonce == nonce) return false
+    console.error('stile: a script that waits without the page\'s nonce is not let in', el)
+    return true
+  }
+
   /** @param {string} name */
   const slug = name => name.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, '-')
   /** @param {string | undefined} list @param {string} name */
@@ -55,11 +64,12 @@ export default function (k) {
 
   /** @param {any} el @param {string} name */
   const script = (el, name) => {
+    if (foreign(el)) return
     const { src = el.src, type } = el.dataset
     const s = doc.createElement('script')
     for (const a of el.attributes) if (!/^(data-)?(type|src)$/.test(a.name)) s.setAttribute(a.name, a.name.startsWith('on') ? k.t.createScript(a.value) : a.value)
     s.type = type || ''
-    s.nonce = el.nonce || nonce
+    s.nonce = nonce || el.nonce
     if (src) s.src = k.t.createScriptURL(src)
     else s.text = k.t.createScript(el.text)
     // The original stays where it is, inert: a framework that drew it takes it away itself.

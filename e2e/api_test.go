@@ -168,19 +168,19 @@ func TestCSP(t *testing.T) {
 		return `<script` + nonce + `>window.violations = []; document.addEventListener('securitypolicyviolation', e => violations.push(e.violatedDirective + ' ' + e.blockedURI + ' ' + e.sample))</script>`
 	}
 	markup := func(nonce string) string {
-		return `<script type="text/plain" data-stile="analytics" data-src="/test/js/a"></script>
+		return `<script` + nonce + ` type="text/plain" data-stile="analytics" data-src="/test/js/a"></script>
 			<template data-stile="analytics"><script` + nonce + ` src="/test/js/b"></script></template>
 			<img data-stile="analytics" data-src="/test/gif/c" alt="">`
 	}
 	inline := func(nonce string) string {
-		return `<script type="text/plain" data-stile="analytics">(window.ran=window.ran||[]).push("inline")</script>
+		return `<script` + nonce + ` type="text/plain" data-stile="analytics">(window.ran=window.ran||[]).push("inline")</script>
 			<template data-stile="analytics"><script` + nonce + `>(window.ran=window.ran||[]).push("inline-template")</script></template>`
 	}
 	for name, p := range map[string]testPage{
-		"nonce":          {csp: common + "script-src 'nonce-n0nce' 'strict-dynamic'", script: "nonce=n0nce", head: watch(" nonce=n0nce"), body: markup("") + inline("")},
+		"nonce":          {csp: common + "script-src 'nonce-n0nce' 'strict-dynamic'", script: "nonce=n0nce", head: watch(" nonce=n0nce"), body: markup(" nonce=n0nce") + inline(" nonce=n0nce")},
 		"hosts":          {csp: common + "script-src 'self' " + consentURL + " " + hosts + " 'nonce-watch'", head: watch(" nonce=watch"), body: markup("")},
 		"trusted types":  {csp: common + "script-src 'nonce-n0nce' 'strict-dynamic'; require-trusted-types-for 'script'", script: "nonce=n0nce", head: watch(" nonce=n0nce"), body: markup(" nonce=n0nce") + inline(" nonce=n0nce")},
-		"types by name":  {csp: common + "script-src 'nonce-n0nce' 'strict-dynamic'; require-trusted-types-for 'script'; trusted-types stile", script: "nonce=n0nce", head: watch(" nonce=n0nce"), body: markup("") + inline("")},
+		"types by name":  {csp: common + "script-src 'nonce-n0nce' 'strict-dynamic'; require-trusted-types-for 'script'; trusted-types stile", script: "nonce=n0nce", head: watch(" nonce=n0nce"), body: markup(" nonce=n0nce") + inline(" nonce=n0nce")},
 		"types, by host": {csp: common + "script-src 'self' " + consentURL + " " + hosts + " 'nonce-watch'; require-trusted-types-for 'script'; trusted-types stile", head: watch(" nonce=watch"), body: markup("")},
 	} {
 		t.Run(name, func(t *testing.T) {

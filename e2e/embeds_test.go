@@ -327,10 +327,7 @@ func TestEmbedsCSP(t *testing.T) {
 		"types":     "frame-src https://video.example; script-src 'nonce-n0nce' 'strict-dynamic'; require-trusted-types-for 'script'; trusted-types stile",
 		"forbidden": "frame-src 'none'; script-src 'nonce-n0nce' 'strict-dynamic'",
 	} {
-		body := waiting("one", "width=400 height=240") + post
-		if name == "hosts" { // which allows inline scripts by a nonce only
-			body = strings.Replace(body, "<script", "<script nonce=n0nce", 1)
-		}
+		body := strings.Replace(waiting("one", "width=400 height=240")+post, "<script", "<script nonce=n0nce", 1)
 		pages[name] = testPage{csp: common + policy, script: "nonce=n0nce", head: watch, body: body}
 	}
 	w := newWorld(t, settings{config: sharedCookie, pages: testPages(pages)})

@@ -268,7 +268,7 @@ func TestPolicyByNonce(t *testing.T) {
 	for name, args := range map[string][]string{"nonce": {"--nonce", "n0nce"}, "trusted types": {"--nonce", "n0nce", "--trusted-types"}} {
 		t.Run(name, func(t *testing.T) {
 			served := newServed()
-			body := markupPage(markupKinds()) + waiting("film", "width=400 height=240") + post +
+			body := strings.ReplaceAll(markupPage(markupKinds())+waiting("film", "width=400 height=240")+post, "<script", "<script nonce=n0nce") +
 				`<noscript><iframe src="` + consentURL + `/stile/shop/banner" title="Cookie choices"></iframe></noscript>`
 			site := &policed{Handler: served.with(map[string]testPage{"page": {script: "nonce=n0nce", body: body}})}
 			// The page's markup names services of the shop, which are tags here as well.
@@ -421,4 +421,36 @@ func jsonOf(t *testing.T, v []string) string {
 		t.Fatal(err)
 	}
 	return string(out)
+}
+
+// Under a policy by nonce Stile is no way around it: a script that was smuggled into the page, and says that it waits for
+// what is allowed, has no nonce and is not let in; the console says so.
+func TestPolicyNoGadget(t *testing.T) {
+	smuggled := func(category string) string {
+		return `<script type="text/plain" data-stile="` + category + `">smuggled.push("inline")</script>
+			<script type="text/plain" data-stile="` + category + `" data-src="/test/js/evil"></script>
+			<script nonce=other type="text/plain" data-stile="` + category + `">smuggled.push("another nonce")</script>
+			<template data-stile="` + category + `"><script>smuggled.push("template")</script></template>`
+	}
+	served := newServed()
+	body := `<script nonce=n0nce>window.smuggled = []</script>` + smuggled("necessary") + smuggled("analytics") + `<div id=later></div>
+		<script nonce=n0nce type="text/plain" data-stile="necessary">window.own = 1</script>`
+	w := newWorld(t, settings{pages: served.with(map[string]testPage{
+		"page": {csp: "script-src 'nonce-n0nce' 'strict-dynamic'", script: "nonce=n0nce", body: body},
+	})})
+	b := w.open()
+	said := b.console()
+	b.visit(shopURL + "/test/page").await(`window.own`)
+	eval[bool](b, `stile.accept().then(() => true)`)
+	b.say("document.querySelector('#later').innerHTML = `" + smuggled("necessary") + "`")
+	b.settle()
+	if got := eval[[]string](b, `smuggled`); len(got) > 0 {
+		t.Errorf("%q ran", got)
+	}
+	if got := served.list(); len(got) > 0 {
+		t.Errorf("the page asked for %q", got)
+	}
+	if lines := strings.Join(said(), "\n"); strings.Count(lines, "without the page's nonce") < 8 {
+		t.Errorf("the console says\n%s", lines)
+	}
 }

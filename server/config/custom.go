@@ -65,12 +65,16 @@ func loads(f fields) consent.Load {
 		Stop:   f.get("stop").script(),
 	}
 	var given []value
+	markup := f.get("markup")
 	for _, key := range []string{"script", "pixel", "inline"} {
 		if v := f.get(key); v.present() {
 			given = append(given, v)
 		}
 	}
 	switch {
+	case markup.boolean(false) && len(given) > 0:
+		markup.fail("leave it out, or "+given[0].path, "what stands in the pages' markup is not loaded by Stile too")
+	case markup.boolean(false):
 	case len(given) == 0:
 		f.fail("add a URL (script, pixel), a line of JavaScript (inline), or a vendor", "it loads nothing")
 	case len(given) > 1:

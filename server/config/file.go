@@ -119,6 +119,7 @@ type vendorFile struct {
 	Vendor   string            `json:"vendor" jsonschema_description:"A vendor that Stile knows."`
 	ID       idFile            `json:"id,omitempty" jsonschema_description:"The site's account at the vendor. Nearly all have one."`
 	Category string            `json:"category" jsonschema_description:"One of the site's categories."`
+	Markup   bool              `json:"markup,omitempty" jsonschema_description:"It stands in the pages' own markup (data-stile, data-service), and Stile loads nothing of it."`
 	Signals  map[string]string `json:"signals,omitempty" jsonschema_description:"Which category each of the vendor's own consent signals follows, where that is another than usual."`
 	Name     string            `json:"name,omitempty" jsonschema:"minLength=1,maxLength=64" jsonschema_description:"What people call it. Needed when a vendor is there twice."`
 	Needs    []string          `json:"needs,omitempty" jsonschema:"maxItems=64,uniqueItems=true" jsonschema_description:"Names or ids of tags that have to be loaded before this one."`
@@ -135,6 +136,7 @@ type customFile struct {
 	Script    string       `json:"script,omitempty" jsonschema:"pattern=^https?://" jsonschema_description:"URL of a script."`
 	Pixel     string       `json:"pixel,omitempty" jsonschema:"pattern=^https?://" jsonschema_description:"URL of an image. {page}, {referrer} and {random} are filled in."`
 	Inline    string       `json:"inline,omitempty" jsonschema:"minLength=1" jsonschema_description:"JavaScript, the body of a function. ok(name) tells whether a category or tag is allowed."`
+	Markup    bool         `json:"markup,omitempty" jsonschema_description:"It stands in the pages' own markup (data-stile, data-service, klaro's data-name), and Stile loads nothing of it."`
 	Integrity string       `json:"integrity,omitempty" jsonschema:"pattern=^sha(256|384|512)-" jsonschema_description:"Subresource integrity of the script."`
 	Stop      string       `json:"stop,omitempty" jsonschema:"minLength=1" jsonschema_description:"JavaScript, the body of a function that takes the tag back when consent is withdrawn."`
 	View      string       `json:"view,omitempty" jsonschema:"minLength=1" jsonschema_description:"JavaScript, the body of a function that tells of a page view, run when a single-page site changes its address."`

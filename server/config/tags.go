@@ -124,6 +124,9 @@ func (r *reader) vendorTag(f fields, s *consent.Site) item {
 		name.fail("", "%v", err)
 		return t
 	}
+	if f.get("markup").boolean(false) {
+		tag.Load = consent.Load{}
+	}
 	t.tag = tag
 	t.passes(passage)
 	t.deliver(delivery)
