@@ -70,7 +70,7 @@ func (l *load) run(ctx context.Context, binary string) error {
 		defer p.stop()
 		l.stiles = append(l.stiles, server{name: b.name, process: p})
 		if cookies == "" {
-			if cookies, err = signed(ctx, p); err != nil {
+			if cookies, err = signed(ctx, p, "all"); err != nil {
 				return err
 			}
 		}
@@ -180,7 +180,7 @@ func (l *load) turns(ctx context.Context, servers []server, header func(server) 
 	}
 	fmt.Println()
 	for _, s := range servers[1:] {
-		compare("stile", s.name, rates, costs)
+		compare(servers[0].name, s.name, rates, costs)
 	}
 	if l.against != "" {
 		compare("against", "echo", rates, costs)

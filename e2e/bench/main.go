@@ -4,6 +4,7 @@
 //	go run ./e2e/bench -only sizes
 //	go run ./e2e/bench -only load -rounds 9 -time 5s
 //	go run ./e2e/bench -only load -against /tmp/stile-before     # two builds in turns
+//	go run ./e2e/bench -only tags                                # forty on a site, and five
 //	go run ./e2e/bench -only choices
 //	go run ./e2e/bench -only paint                               # in Chromium
 //
@@ -21,6 +22,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -44,7 +46,7 @@ const goal = 0.85
 func main() {
 	var s settings
 	var echoSample string
-	flag.StringVar(&s.only, "only", "", "measure only sizes, load, choices or paint")
+	flag.StringVar(&s.only, "only", "", "measure only sizes, load, tags, choices or paint")
 	flag.IntVar(&s.rounds, "rounds", 5, "how many turns each server has")
 	flag.DurationVar(&s.time, "time", 3*time.Second, "how long one measurement takes")
 	flag.StringVar(&s.workers, "nginx-workers", "auto", "worker_processes of nginx")
@@ -67,8 +69,8 @@ func main() {
 }
 
 func run(ctx context.Context, s settings) error {
-	if s.only != "" && s.only != "sizes" && s.only != "load" && s.only != "choices" && s.only != "paint" {
-		return fmt.Errorf("-only is %q: it is one of sizes, load, choices, paint", s.only)
+	if parts := []string{"", "sizes", "load", "tags", "choices", "paint"}; !slices.Contains(parts, s.only) {
+		return fmt.Errorf("-only is %q: it is one of%s", s.only, strings.Join(parts, " "))
 	}
 	if s.rounds < 1 || s.time < time.Second {
 		return fmt.Errorf("-rounds %d and -time %v: at least 1, and a second", s.rounds, s.time)
@@ -94,6 +96,11 @@ func run(ctx context.Context, s settings) error {
 	if s.only == "" || s.only == "load" {
 		if err := measureLoad(ctx, s, folder, binary); err != nil {
 			return fmt.Errorf("measuring requests: %w", err)
+		}
+	}
+	if s.only == "" || s.only == "tags" {
+		if err := measureTags(ctx, s, folder, binary); err != nil {
+			return fmt.Errorf("measuring tags: %w", err)
 		}
 	}
 	if s.only == "" || s.only == "choices" {

@@ -24,13 +24,19 @@ const (
 	choicePath = "/stile/shop/choice"
 )
 
-// startStile serves the example shop with a data folder of its own.
-func startStile(ctx context.Context, binary, folder string) (*process, error) {
+// startStile serves the example shop, its configuration changed, with a data folder of its own.
+func startStile(ctx context.Context, binary, folder string, changes ...func(string) string) (*process, error) {
 	site := filepath.Join(folder, "site")
 	if err := os.CopyFS(site, shop.Files()); err != nil {
 		return nil, err
 	}
-	return start(ctx, "", binary, "serve", filepath.Join(site, "stile.yaml"), "--listen", "127.0.0.1:0", "--data", dataFolder(folder))
+	config := filepath.Join(site, "stile.yaml")
+	for _, change := range changes {
+		if err := rewrite(config, change); err != nil {
+			return nil, err
+		}
+	}
+	return start(ctx, "", binary, "serve", config, "--listen", "127.0.0.1:0", "--data", dataFolder(folder))
 }
 
 func dataFolder(folder string) string { return filepath.Join(folder, "data") }
@@ -74,13 +80,13 @@ func choose(ctx context.Context, client *http.Client, p *process, notice, accept
 	return s, err
 }
 
-// signed returns the Cookie header of a visitor who accepted everything.
-func signed(ctx context.Context, p *process) (string, error) {
+// signed returns the Cookie header of a visitor who accepted everything, or nothing.
+func signed(ctx context.Context, p *process, accept string) (string, error) {
 	words, err := notice(ctx, p)
 	if err != nil {
 		return "", err
 	}
-	s, err := choose(ctx, http.DefaultClient, p, words, "all")
+	s, err := choose(ctx, http.DefaultClient, p, words, accept)
 	if err != nil {
 		return "", err
 	}
