@@ -129,7 +129,7 @@ func engineWithdraw(t *testing.T, comes start) {
 	v.withdraw()
 	w.received(nothing)
 	w.asked()
-	for i, path := range []string{"/", "/basket", "/product/kettle"} {
+	for i, path := range []string{"/", "/basket", "/privacy"} {
 		v.views(shopURL+path, nothing)
 		v.granted()
 		if i > 0 {

@@ -87,6 +87,13 @@ func TestReadme(t *testing.T) {
 	if ran < 3 {
 		t.Errorf("only %d commands of the README were run", ran)
 	}
+	table, err := exec.Command(stileBinary, "vendors", "--table").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(readme), string(table)) {
+		t.Errorf("the README's table of vendors is not what stile vendors --table prints:\n%s", table)
+	}
 	for _, link := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllStringSubmatch(string(readme), -1) {
 		if _, err := os.Stat(filepath.Join("..", link[1])); err != nil {
 			t.Errorf("the README links %s: %v", link[1], err)

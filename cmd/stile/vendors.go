@@ -97,14 +97,20 @@ func details(w io.Writer, v *vendors.Vendor) {
 
 // markdown is the table of README.md, which a test compares with this.
 func markdown(w io.Writer, list []*vendors.Vendor) error {
-	fmt.Fprintln(w, "| vendor | name | category | when consent is taken back |")
-	fmt.Fprintln(w, "| --- | --- | --- | --- |")
+	byCategory := map[string][]string{}
 	for _, v := range list {
-		loads := ""
-		if v.Loads {
-			loads = "; loads others, which cannot be itemised"
+		name := v.ID
+		if v.Load.Stop != "" {
+			name = "**" + name + "**"
 		}
-		if _, err := fmt.Fprintf(w, "| `%s` | %s | %s | %s%s |\n", v.ID, v.Name, v.Category, denied(v), loads); err != nil {
+		if v.Loads {
+			name += "+"
+		}
+		byCategory[v.Category] = append(byCategory[v.Category], name)
+	}
+	fmt.Fprintf(w, "| %d vendors | |\n| --- | --- |\n", len(list))
+	for _, category := range []string{"necessary", "functional", "analytics", "marketing"} {
+		if _, err := fmt.Fprintf(w, "| %s | %s |\n", category, strings.Join(byCategory[category], ", ")); err != nil {
 			return err
 		}
 	}
