@@ -21,10 +21,21 @@ import (
 // known to store. The page tells it what that is, since one script stands for all.
 const standIn = `(() => {
   const is = window.vendor || {}
+  is.script?.()
   ;(window.ran = window.ran || []).push(is.queue ? is.queue() : null)
   for (const name of is.cookies || []) document.cookie = name.replace('*', '1') + '=1;path=/;max-age=1000'
   for (const key of is.storage || []) localStorage[key.replace('*', '1')] = 1
 })()`
+
+// brings is what a vendor's script defines, where its tag calls that without a stub of its own.
+var brings = map[string]string{
+	"posthog": `window.posthog = {__loaded: true, init() {}, opt_in_capturing() {}, opt_out_capturing() {}, capture() {}}`,
+}
+
+// sheets are the addresses of what is no script and no pixel.
+var sheets = map[string]string{
+	"google-fonts": "https://fonts.googleapis.com/css2?display=swap&family=Open+Sans:wght@400;700&family=Lora",
+}
 
 // vendorTag is a vendor's tag as its own example makes it, and the site that has it alone.
 func vendorTag(t *testing.T, v *vendors.Vendor) (tag consent.Tag, site string) {
@@ -66,8 +77,9 @@ func vendorPage(tags map[string]consent.Tag) http.HandlerFunc {
 		}
 		rw.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprintf(rw, `<!doctype html><html lang="en"><title>%s</title><script>window.vendor = %s
-vendor.queue = () => { try { return !!(%s) } catch (e) { return String(e) } }</script>
-<script src="%s/stile/%s.js"></script><h1>%s</h1>`, tag.ID, stored, queueOf(tag), consentURL, tag.ID, tag.Name)
+vendor.queue = () => { try { return !!(%s) } catch (e) { return String(e) } }
+vendor.script = () => { %s }</script>
+<script src="%s/stile/%s.js"></script><h1>%s</h1>`, tag.ID, stored, queueOf(tag), brings[tag.ID], consentURL, tag.ID, tag.Name)
 	}
 }
 
@@ -85,7 +97,7 @@ var placeholder = regexp.MustCompile(`=[^&]*`)
 
 // asksFor are the requests of a tag, without what differs each time.
 func asksFor(tag consent.Tag) (list []string) {
-	for _, address := range []string{tag.Load.Script, tag.Load.Pixel} {
+	for _, address := range []string{tag.Load.Script, tag.Load.Pixel, sheets[tag.ID]} {
 		if address != "" {
 			list = append(list, absolute(address))
 		}
