@@ -50,7 +50,7 @@ export default function (state, tags, act, ui) {
     for (const [key, value] of attrs || []) s.setAttribute(key, value)
     s.nonce = own.nonce
     s.onload = () => done(s.stile)
-    s.onerror = () => fail(Error(url + ' did not load'))
+    s.onerror = () => fail(Error('stile: ' + url + ' did not load'))
     s.src = trusted.createScriptURL(url)
     doc.head.append(s)
   }
@@ -169,10 +169,12 @@ export default function (state, tags, act, ui) {
 
   // The permanent control, on pages that have no way to the choices of their own, unless the site wants it everywhere.
   const opener = '[data-stile-open],[data-cc^=show]'
+  let placed = 0
   const place = () => {
     if (doc.readyState != 'complete' || !api.choice) return
     try {
-      if (sessionStorage.stile_left) later('w')
+      // Once a page: what is written there later is for the next one.
+      if (!placed++ && sessionStorage.stile_left) later('w')
     } catch (e) {} // storage is switched off
     if (k.s.v && !k.s.a && (k.s.v != 'a' || !doc.querySelector(opener))) later('v')
   }

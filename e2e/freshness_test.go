@@ -15,8 +15,8 @@ func TestFreshAfterChoice(t *testing.T) {
 	w.asked()
 	for _, url := range []string{shopURL + "/basket", shopURL + "/", mobileURL + "/product/kettle", shopURL + "/privacy"} {
 		b.views(url, map[string]int{"counter": 2})
-		if strings.Contains(url, "/product/") { // the film waits there: its placeholder is fetched once, and the same for everybody
-			w.cost(url, "GET /stile/shop/page.js?lang=en&regime=other 200")
+		if strings.Contains(url, "/product/") { // the film waits there: what draws its placeholder is fetched once, and the same for everybody
+			w.cost(url, "GET /stile/shop/markup.js 200", "GET /stile/shop/page.js?lang=en&regime=other 200")
 			b.views(url, map[string]int{"counter": 2})
 		}
 		w.cost(url)

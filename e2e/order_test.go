@@ -95,7 +95,7 @@ func TestOrderFailures(t *testing.T) {
 	if got, want := b.ran(), []string{"after-throws", "fine", "good", "throws"}; !cmp.Equal(got, want) {
 		t.Errorf("%q ran, want %q", got, want)
 	}
-	missing := "failed: https://www.shop.test/test/missing did not load"
+	missing := "failed: stile: https://www.shop.test/test/missing did not load"
 	want := map[string]string{
 		"hangs": "loading", "after-hangs": "waiting", "missing": missing, "after-missing": missing, "and-further": missing,
 		"throws": "running: Script error.", "after-throws": "running",

@@ -382,7 +382,7 @@ func TestIntegrityMismatch(t *testing.T) {
 	for _, when := range []string{"after accepting", "on the next page"} {
 		w.until("the scripts", func() bool { return len(served.list()) >= 2 })
 		got := eval[map[string]string](b.settle(), `stile.tags`)
-		if got["broken"] != "failed: https://m.shop.test/test/js/broken did not load" || !strings.HasPrefix(got["needy"], "failed") || got["widget"] != "running" || got["chat"] != "running" {
+		if got["broken"] != "failed: stile: https://m.shop.test/test/js/broken did not load" || !strings.HasPrefix(got["needy"], "failed") || got["widget"] != "running" || got["chat"] != "running" {
 			t.Errorf("%s stile.tags is %q", when, got)
 		}
 		if ran := eval[string](b, `window.ran.join() + window.needy`); ran != "widgetundefined" {
