@@ -22,7 +22,7 @@ build:
 
 test: chromium check
 	TMPDIR=$(SCRATCH) go test -race $$(go list ./... | grep -v /e2e$$)
-	CI=true TMPDIR=$(SCRATCH) go test -parallel 2 -timeout 20m ./e2e
+	CI=true TMPDIR=$(SCRATCH) go test -parallel 2 -timeout 40m ./e2e
 
 check: generated types lint
 	go vet ./...
