@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/cookie"
-	"github.com/stilehq/stile/server/ledger"
 	"github.com/stilehq/stile/server/mail"
 )
 
@@ -160,11 +158,7 @@ func (c *mailReport) Run(ctx context.Context, std streams) (err error) {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(c.Data, "stile.db")
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("there is no ledger %s: name the folder that stile serve uses with --data", path)
-	}
-	db, err := ledger.OpenSQLite(ctx, path)
+	db, err := openLedger(ctx, c.Data)
 	if err != nil {
 		return err
 	}

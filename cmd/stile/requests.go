@@ -30,13 +30,18 @@ type visitorRequest struct {
 	Time    time.Time `json:"time"`
 }
 
+// openLedger opens the ledger that stile serve keeps in a data folder.
+func openLedger(ctx context.Context, data string) (*ledger.SQLite, error) {
+	path := filepath.Join(data, "stile.db")
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("there is no ledger %s: name the folder that stile serve uses with --data", path)
+	}
+	return ledger.OpenSQLite(ctx, path)
+}
+
 // Run prints what visitors asked for, the request that is due first before the others (F7).
 func (c *requestsCommand) Run(ctx context.Context, std streams) (err error) {
-	path := filepath.Join(c.Data, "stile.db")
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("there is no ledger %s: name the folder that stile serve uses with --data", path)
-	}
-	db, err := ledger.OpenSQLite(ctx, path)
+	db, err := openLedger(ctx, c.Data)
 	if err != nil {
 		return err
 	}

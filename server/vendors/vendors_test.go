@@ -119,6 +119,29 @@ func TestTagFillsIn(t *testing.T) {
 	}
 }
 
+// A vendor's own consent signals follow the categories that its file says, unless the site maps them otherwise.
+func TestSignalsCanBeMapped(t *testing.T) {
+	v := library(t).Find("clarity")
+	for _, test := range []struct {
+		follows map[string]string
+		want    []string
+	}{
+		{nil, []string{"ad_Storage:y(ok('marketing'))", "analytics_Storage:y(ok('analytics')||"}},
+		{map[string]string{"ad_Storage": "analytics"}, []string{"ad_Storage:y(ok('analytics'))", "analytics_Storage:y(ok('analytics')||"}},
+		{map[string]string{"analytics_Storage": "statistics"}, []string{"ad_Storage:y(ok('marketing'))", "analytics_Storage:y(ok('statistics')||"}},
+	} {
+		tag, err := v.Tag(consent.Tag{Follows: test.follows}, "abcdef1234", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range test.want {
+			if !strings.Contains(tag.Load.Signal, want) {
+				t.Errorf("with %v the signal lacks %s:\n%s", test.follows, want, tag.Load.Signal)
+			}
+		}
+	}
+}
+
 func TestTagErrors(t *testing.T) {
 	for _, test := range []struct {
 		vendor, account string
