@@ -97,6 +97,7 @@ func (r *reader) vendorTag(f fields, s *consent.Site) item {
 	t.tag.Company, _ = f.get("company").line(200)
 	t.tag.Policy = f.get("policy").webPage()
 	passage := f.passage()
+	markup := f.get("markup").boolean(false)
 	if vendor == nil {
 		f.need("id", "it is the site's account at the vendor")
 		return t // which options it takes is not known either
@@ -124,7 +125,7 @@ func (r *reader) vendorTag(f fields, s *consent.Site) item {
 		name.fail("", "%v", err)
 		return t
 	}
-	if f.get("markup").boolean(false) {
+	if markup {
 		tag.Load = consent.Load{}
 	}
 	t.tag = tag

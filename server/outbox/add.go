@@ -97,18 +97,18 @@ func (o *Outbox) Forget(ctx context.Context, site string, subject uuid.UUID, tag
 		err error
 	}
 	done := make(chan answer, 1)
-	n := 0
+	n, taken := 0, uint64(0)
 	t := &task{
 		run: func(ctx context.Context, tx *sql.Tx) (err error) {
 			// First where the senders look: what they took by then is marked.
-			o.line.forget(site, subject, tags, o.left)
+			taken += o.line.forget(site, subject, tags, o.left)
 			n, err = forget(ctx, tx, site, subject, tags)
 			return err
 		},
 		after: func(err error) {
 			if err == nil {
-				o.line.forget(site, subject, tags, o.left) // and what was offered just before, which is let in just now
-				o.counts.dropped.Add(uint64(n))            //nolint:gosec // a count
+				taken += o.line.forget(site, subject, tags, o.left) // and what was offered just before, which is let in just now
+				o.counts.dropped.Add(taken)
 			}
 			done <- answer{n, err}
 		},

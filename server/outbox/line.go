@@ -16,7 +16,8 @@ type entry struct {
 	subject             uuid.UUID
 	added, due, expires time.Time
 	attempts            int
-	gone, left          bool // forgotten; no longer counted as waiting. Guarded by line.mu
+	gone, left          bool // forgotten; no longer counted as waiting. Guarded by line.mu, as settled is
+	settled             bool // what came of its last attempt is known
 }
 
 // lane is what waits for one host, the next one first. A host that does not answer holds up its own lane alone.
@@ -95,12 +96,13 @@ func (q *line) take(now time.Time, most int) (send, expired []*entry, again time
 
 func (q *line) out(l *lane) *entry {
 	e := heap.Pop(&l.waiting).(*entry)
-	q.underway[e] = true
+	q.underway[e], e.settled = true, false
 	return e
 }
 
-// forget takes out what stands on a subject's consent. What is under way is marked, and not tried again.
-func (q *line) forget(site string, subject uuid.UUID, tags []string, left func(*entry)) {
+// forget takes out what stands on a subject's consent, and says how many that were. What is under way is marked, and not tried
+// again; where it turns out to be sent all the same, it was not forgotten.
+func (q *line) forget(site string, subject uuid.UUID, tags []string, left func(*entry)) (taken uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	meant := func(e *entry) bool {
@@ -113,6 +115,7 @@ func (q *line) forget(site string, subject uuid.UUID, tags []string, left func(*
 				return false
 			}
 			left(e)
+			taken++
 			return true
 		})
 		if len(l.waiting) < n {
@@ -120,11 +123,16 @@ func (q *line) forget(site string, subject uuid.UUID, tags []string, left func(*
 		}
 	}
 	for e := range q.underway {
-		if meant(e) {
-			e.gone = true
-			left(e)
+		if !meant(e) {
+			continue
 		}
+		if !e.gone && !e.settled {
+			taken++
+		}
+		e.gone = true
+		left(e)
 	}
+	return taken
 }
 
 func (q *line) oldest() (first time.Time) {

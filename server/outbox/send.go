@@ -87,6 +87,10 @@ func (o *Outbox) settle(e *entry, out outcome) {
 	l := o.line.lanes[e.host]
 	l.active--
 	gone := e.gone
+	e.settled = true
+	if gone && out.kind == sent {
+		o.counts.dropped.Add(^uint64(0)) // Forget came too late for it
+	}
 	switch {
 	case out.kind == stopped:
 	case out.host:
