@@ -24,7 +24,7 @@ build:
 	go build -trimpath -o bin/stile ./cmd/stile
 
 test: chromium check
-	TMPDIR=$(SCRATCH) go test $$(go list ./... | grep -v /e2e$$)
+	TMPDIR=$(SCRATCH) go test $$(comm -23 <(go list ./... | grep -v /e2e$$ | sort) <(go list $(CONCURRENT) | sort))
 	TMPDIR=$(SCRATCH) go test -race $(CONCURRENT)
 	TMPDIR=$(SCRATCH) go test -race -run 'Store|Through' ./server/gate
 	CI=true TMPDIR=$(SCRATCH) go test -parallel 2 -timeout 40m ./e2e
