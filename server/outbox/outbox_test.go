@@ -326,7 +326,7 @@ func TestReopen(t *testing.T) {
 
 		second := &receiver{answer: status(200)}
 		o = open(t, Options{Path: path, Transport: second})
-		if s := o.Stats(); s.Waiting != 4 || s.Oldest.IsZero() {
+		if s := o.Stats(); s.Waiting+int(s.Sent) != 4 { // some may be on their way by now
 			t.Errorf("opened again: %+v", s)
 		}
 		time.Sleep(time.Minute + time.Second)

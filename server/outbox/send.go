@@ -87,7 +87,7 @@ func (o *Outbox) settle(e *entry, out outcome) {
 	l := o.line.lanes[e.host]
 	l.active--
 	gone := e.gone
-	e.settled = true
+	e.settled = out.kind == sent || out.kind == final
 	if gone && out.kind == sent {
 		o.counts.dropped.Add(^uint64(0)) // Forget came too late for it
 	}
@@ -149,6 +149,14 @@ func (o *Outbox) later(e *entry, out outcome) {
 
 // drop deletes a message that expires before it could be sent.
 func (o *Outbox) drop(e *entry) {
+	o.line.mu.Lock()
+	again := e.gone // and counted then
+	e.settled = true
+	o.line.mu.Unlock()
+	if again {
+		o.delete(e)
+		return
+	}
 	o.counts.dropped.Add(1)
 	o.delete(e)
 }
