@@ -141,6 +141,7 @@ func engineWithdraw(t *testing.T, comes start) {
 				t.Errorf("%s: %+v is left", path, *c)
 			}
 		}
+		v.await("!sessionStorage.stile_left") // what the page before left to do is fetched when it is needed
 		if keys := read[[]string](v, "[...Object.keys(localStorage), ...Object.keys(sessionStorage)]"); len(keys) > 0 {
 			t.Errorf("%s: storage keys are left: %q", path, keys)
 		}

@@ -19,6 +19,7 @@ func (b *tab) stillMarked() bool {
 // clean checks that nothing of a tag is left in the browser's first-party storage.
 func (b *tab) clean() {
 	b.t.Helper()
+	b.await(`!sessionStorage.stile_left`) // what the page before left to do is fetched when it is needed
 	for _, name := range []string{"hc_id", "chat_id"} {
 		if c := b.cookie(name); c != nil {
 			b.t.Errorf("%s is left: %+v", name, c)
