@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/stilehq/stile/server/vendors"
@@ -43,22 +44,33 @@ func measureTags(ctx context.Context, s settings, folder, binary string) error {
 	}
 	for _, accept := range []string{"all", "none"} {
 		header := func(s server) http.Header {
-			return http.Header{"Accept-Encoding": {"br"}, "Sec-Fetch-Site": {"same-origin"}, "Cookie": {cookies[s.name][accept]}}
+			return http.Header{"Accept-Encoding": {"br"}, "Sec-Fetch-Site": {"same-origin"}, "Cookie": {cookies[s.name][accept]}} // echo looks at none
 		}
+		turns := slices.Clone(servers)
 		for i := range servers {
-			got, err := settled(ctx, servers[i].address+scriptPath, header(servers[i]))
+			got, err := settled(ctx, turns[i].address+scriptPath, header(turns[i]))
 			if err != nil {
 				return err
 			}
-			servers[i].etag = got.Header.Get("Etag")
-			fmt.Printf("\n%s, accept=%s: %d bytes", servers[i].name, accept, len(got.Body))
+			turns[i].etag = got.Header.Get("Etag")
+			fmt.Printf("\n%s, accept=%s: %d bytes", turns[i].name, accept, len(got.Body))
+			if i > 0 {
+				continue
+			}
+			// A bare handler sends as many bytes as the site with many tags: what more bytes cost is not the gate's.
+			echo, err := startEcho(ctx, filepath.Join(folder, "many"), got)
+			if err != nil {
+				return err
+			}
+			defer echo.stop()
+			turns = append(turns, server{name: "echo", process: echo, etag: turns[0].etag})
 		}
 		fmt.Printf("\n\n%d tags and five, accept=%s: requests a second\n\n", manyTags, accept)
-		if err := l.turns(ctx, servers, header); err != nil {
+		if err := l.turns(ctx, turns, header); err != nil {
 			return err
 		}
 		fmt.Printf("\nthe same, If-None-Match: 304 from each\n\n")
-		if err := l.turns(ctx, servers, func(s server) http.Header { return conditional(header(s), s.etag) }); err != nil {
+		if err := l.turns(ctx, turns, func(s server) http.Header { return conditional(header(s), s.etag) }); err != nil {
 			return err
 		}
 	}
