@@ -96,6 +96,8 @@ const settled = `(async () => {
   if (document.readyState != 'complete') await new Promise(done => addEventListener('load', done, {once: true}))
   await stile.ready
   while (Object.values(stile.tags).some(s => s == 'waiting' || s == 'loading')) await new Promise(done => setTimeout(done, 5))
+  // What the page before left to do is fetched when it is needed; a page that cannot fetch it goes on without.
+  for (let i = 0; i < 200 && (() => { try { return sessionStorage.stile_left } catch (e) {} })(); i++) await new Promise(done => setTimeout(done, 5))
   for (let i = 0; i < 3; i++) await new Promise(done => requestAnimationFrame(() => setTimeout(done)))
   return true
 })()`
