@@ -97,6 +97,7 @@ fuzz:
 	go test ./server/cookie -run '^$$' -fuzz FuzzDeserialize -fuzztime $(FUZZTIME)
 	go test ./server/config -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME)
 	go test ./server/vendors -run '^$$' -fuzz FuzzTag -fuzztime $(FUZZTIME)
+	go test ./server/ledger -run '^$$' -fuzz FuzzParseLeaf -fuzztime $(FUZZTIME)
 	go test ./server/policy -run '^$$' -fuzz FuzzRender -fuzztime $(FUZZTIME)
 	go test ./server/region -run '^$$' -fuzz FuzzForwardedFor -fuzztime $(FUZZTIME)
 

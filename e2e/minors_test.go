@@ -69,7 +69,7 @@ func (b *tab) inspected(what, selector, name string) {
 // visitors are a visitor's records, newest first, as the ledger has them.
 func (w *world) visitors(subject uuid.UUID) []ledger.Record {
 	w.t.Helper()
-	db, err := ledger.OpenSQLite(w.t.Context(), filepath.Join(w.folder, "stile.db"))
+	db, err := ledger.Open(w.t.Context(), ledger.Options{Path: filepath.Join(w.folder, "stile.db")})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func (w *world) visitors(subject uuid.UUID) []ledger.Record {
 // record is the ledger's record of the choice that the browser has.
 func (b *tab) record() ledger.Record {
 	b.t.Helper()
-	db, err := ledger.OpenSQLite(b.t.Context(), filepath.Join(b.w.folder, "stile.db"))
+	db, err := ledger.Open(b.t.Context(), ledger.Options{Path: filepath.Join(b.w.folder, "stile.db")})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -257,7 +257,7 @@ func TestC10Rights(t *testing.T) {
 
 func (w *world) requestsKept() []ledger.Request {
 	w.t.Helper()
-	db, err := ledger.OpenSQLite(w.t.Context(), filepath.Join(w.folder, "stile.db"))
+	db, err := ledger.Open(w.t.Context(), ledger.Options{Path: filepath.Join(w.folder, "stile.db")})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -231,7 +231,7 @@ func (w *world) loses(n int) {
 // records counts the records in the ledger.
 func (w *world) records() int {
 	w.t.Helper()
-	db, err := ledger.OpenSQLite(w.t.Context(), filepath.Join(w.folder, "stile.db"))
+	db, err := ledger.Open(w.t.Context(), ledger.Options{Path: filepath.Join(w.folder, "stile.db")})
 	if err != nil {
 		w.t.Fatal(err)
 	}

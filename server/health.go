@@ -34,7 +34,7 @@ type metrics struct {
 	mails    *prometheus.CounterVec
 }
 
-func newMetrics(db *ledger.SQLite) *metrics {
+func newMetrics(db *ledger.Ledger) *metrics {
 	m := &metrics{registry: prometheus.NewRegistry(), answers: map[bool]prometheus.Counter{}}
 	answers := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "stile_answers_total", Help: "Answers of the script endpoint, by whether they held the banner.",

@@ -54,7 +54,7 @@ type Server struct {
 	echo     *echo.Echo
 	http     *http.Server
 	listener net.Listener
-	ledger   ledger.Ledger
+	ledger   *ledger.Ledger
 	outbox   *outbox.Outbox
 	metrics  *metrics
 	current  atomic.Pointer[snapshot]
@@ -92,7 +92,7 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 	if err := os.MkdirAll(opts.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("the data folder cannot be made: %w; name one that can be written with --data", err)
 	}
-	db, err := ledger.OpenSQLite(ctx, filepath.Join(opts.Data, "stile.db"))
+	db, err := ledger.Open(ctx, ledger.Options{Path: filepath.Join(opts.Data, "stile.db")})
 	if err != nil {
 		return nil, err
 	}

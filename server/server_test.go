@@ -21,7 +21,6 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/stilehq/stile/server/cookie"
-	"github.com/stilehq/stile/server/ledger"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -155,7 +154,7 @@ func (w *world) choose(form string, headers ...string) (*http.Response, string) 
 
 func (w *world) records() int {
 	w.t.Helper()
-	n, err := w.s.ledger.(*ledger.SQLite).Count(w.t.Context(), "shop")
+	n, err := w.s.ledger.Count(w.t.Context(), "shop")
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -193,7 +192,7 @@ func TestChoice(t *testing.T) {
 	if _, body := w.get("/stile/shop.js"); strings.Contains(body, "G-AB12CD34EF") || strings.Contains(body, "Reject all") {
 		t.Error("after the withdrawal: no tag is wanted, and no banner")
 	}
-	history, err := w.s.ledger.(*ledger.SQLite).History(t.Context(), "shop", record.Subject)
+	history, err := w.s.ledger.History(t.Context(), "shop", record.Subject)
 	if err != nil || len(history) != 2 || history[0].Previous != record.ID {
 		t.Errorf("C4: the history is %+v (%v), want two records, the second naming the first", history, err)
 	}

@@ -35,7 +35,7 @@ mail: {category: analytics, log: 30d}
 	if err := os.Mkdir("data", 0o700); err != nil {
 		t.Fatal(err)
 	}
-	db, err := ledger.OpenSQLite(t.Context(), filepath.Join("data", "stile.db"))
+	db, err := ledger.Open(t.Context(), ledger.Options{Path: filepath.Join("data", "stile.db")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,12 +31,12 @@ type visitorRequest struct {
 }
 
 // openLedger opens the ledger that stile serve keeps in a data folder.
-func openLedger(ctx context.Context, data string) (*ledger.SQLite, error) {
+func openLedger(ctx context.Context, data string) (*ledger.Ledger, error) {
 	path := filepath.Join(data, "stile.db")
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("there is no ledger %s: name the folder that stile serve uses with --data", path)
 	}
-	return ledger.OpenSQLite(ctx, path)
+	return ledger.Open(ctx, ledger.Options{Path: path})
 }
 
 // Run prints what visitors asked for, the request that is due first before the others (F7).

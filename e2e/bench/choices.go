@@ -26,7 +26,7 @@ func measureChoices(ctx context.Context, s settings, folder, binary string) erro
 		return err
 	}
 	p.stop()
-	db, err := ledger.OpenSQLite(ctx, filepath.Join(dataFolder(folder), "stile.db"))
+	db, err := ledger.Open(ctx, ledger.Options{Path: filepath.Join(dataFolder(folder), "stile.db")})
 	if err != nil {
 		return err
 	}

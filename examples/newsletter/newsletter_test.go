@@ -120,7 +120,7 @@ func (st *stile) choose(accept string) string {
 
 func (st *stile) report() []ledger.MailCount {
 	st.t.Helper()
-	db, err := ledger.OpenSQLite(st.t.Context(), filepath.Join(st.data, "stile.db"))
+	db, err := ledger.Open(st.t.Context(), ledger.Options{Path: filepath.Join(st.data, "stile.db")})
 	if err != nil {
 		st.t.Fatal(err)
 	}

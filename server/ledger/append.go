@@ -2,34 +2,55 @@ package ledger
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
-	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/stilehq/stile/server/sqlite"
 )
 
 // pending is a record that is waiting to be stored. Until done is closed it is the writer's alone; then it is its
 // caller's, who may be gone.
 type pending struct {
-	row  row
-	got  Record
-	err  error
-	done chan struct{}
+	row   row
+	got   Record // as it is stored
+	added bool   // now, and not before
+	err   error
+	done  chan struct{}
 }
 
-// Append stores a record, see Ledger. ID is minted where it is zero; Time and Expiry are kept to the millisecond. When
-// ctx ends first, the record may be stored or not.
-func (s *SQLite) Append(ctx context.Context, r Record) (Record, error) {
-	got, err := s.append(ctx, r)
+// origin is what a record takes from the one before it.
+type origin struct {
+	subject uuid.UUID
+	time    int64
+}
+
+// lead makes a record follow another one of the same visitor: it is the newer one, whatever the clocks of two servers say.
+func (o origin) lead(r *Record) {
+	r.Subject = o.subject
+	if before := fromMilli(o.time); !r.Time.After(before) {
+		r.Time = before.Add(time.Millisecond)
+	}
+}
+
+// Append stores a record and returns once it is durable. A record whose Site and Key are stored already is not stored
+// again: the stored one is returned. ID and Salt are minted where they are zero; Time and Expiry are kept to the
+// millisecond. Subject is that of Previous where Previous is a record of the same site, and then Time is moved past that
+// one's where two clocks disagree; a Previous that is not known is cleared, and the visitor is a new one.
+//
+// Errors: ErrBusy when more is waiting than the ledger takes (retry later), ErrClosed. After any other error nothing is
+// known to be stored, as when ctx ends first, and the same call may be made again.
+func (l *Ledger) Append(ctx context.Context, r Record) (Record, error) {
+	got, err := l.append(ctx, r)
 	if err != nil {
 		return Record{}, fmt.Errorf("storing a record of %s: %w", r.Site, err)
 	}
 	return got, nil
 }
 
-func (s *SQLite) append(ctx context.Context, r Record) (Record, error) {
+func (l *Ledger) append(ctx context.Context, r Record) (Record, error) {
 	if err := ctx.Err(); err != nil {
 		return Record{}, err
 	}
@@ -38,7 +59,7 @@ func (s *SQLite) append(ctx context.Context, r Record) (Record, error) {
 		return Record{}, err
 	}
 	p := &pending{row: row, done: make(chan struct{})}
-	if err := s.put(p); err != nil {
+	if err := l.put(p); err != nil {
 		return Record{}, err
 	}
 	select {
@@ -49,40 +70,40 @@ func (s *SQLite) append(ctx context.Context, r Record) (Record, error) {
 	}
 }
 
-func (s *SQLite) put(p *pending) error {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.closed {
+func (l *Ledger) put(p *pending) error {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if l.closed {
 		return ErrClosed
 	}
 	select {
-	case s.queue <- p:
+	case l.queue <- p:
 		return nil
 	default:
-		s.counts.busy.Add(1)
+		l.counts.busy.Add(1)
 		return ErrBusy
 	}
 }
 
 // run writes batch after batch until the queue is closed and empty. While one is being written the next gathers.
-func (s *SQLite) run(most int) {
-	defer close(s.stopped)
+func (l *Ledger) run(most int) {
+	defer close(l.stopped)
 	batch := make([]*pending, 0, most)
-	for p := range s.queue {
+	for p := range l.queue {
 		batch = append(batch[:0], p)
-		batch = s.gather(batch)
-		if err := s.commit(batch); err != nil {
-			s.retry(batch, err)
+		batch = l.gather(batch)
+		if err := l.commit(batch); err != nil {
+			l.retry(batch, err)
 		}
 		clear(batch)
 	}
 }
 
 // gather takes what is waiting, as far as the batch holds it.
-func (s *SQLite) gather(batch []*pending) []*pending {
+func (l *Ledger) gather(batch []*pending) []*pending {
 	for len(batch) < cap(batch) {
 		select {
-		case p, ok := <-s.queue:
+		case p, ok := <-l.queue:
 			if !ok {
 				return batch
 			}
@@ -97,130 +118,61 @@ func (s *SQLite) gather(batch []*pending) []*pending {
 // commit stores a batch in one transaction and then answers it. On an error nothing is stored and nobody is answered.
 //
 // No caller's context is used: the end of one must not undo the others.
-func (s *SQLite) commit(batch []*pending) error {
+func (l *Ledger) commit(batch []*pending) error {
 	ctx := context.Background()
-	tx, err := s.writer.BeginTx(ctx, nil)
+	tx, err := l.engine.begin(ctx)
 	if err != nil {
-		return fmt.Errorf("beginning to write: %w", explain(s.path, err))
+		return fmt.Errorf("beginning to write: %w", l.engine.explain(err))
 	}
-	stmts := s.stmts.in(ctx, tx)
-	var stored uint64
-	for _, p := range batch {
-		var added bool
-		added, p.got, p.err = stmts.append(ctx, &p.row)
-		switch {
-		case p.err != nil && !ownFault(p.err):
-			return errors.Join(explain(s.path, p.err), rollback(tx))
-		case added:
-			stored++
-		}
+	size, err := l.engine.lock(ctx, tx)
+	if err != nil {
+		return errors.Join(l.engine.explain(err), sqlite.Rollback(tx))
+	}
+	grown, err := l.engine.store(ctx, tx, size, batch)
+	if err == nil && grown > size {
+		_, err = tx.ExecContext(ctx, growSQL, grown)
+	}
+	if err != nil {
+		return errors.Join(l.engine.explain(err), sqlite.Rollback(tx))
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("committing: %w", explain(s.path, err))
+		return fmt.Errorf("committing: %w", l.engine.explain(err))
 	}
-	if stored > 0 {
-		s.counts.stored.Add(stored)
-		s.counts.commits.Add(1)
+	if stored := grown - size; stored > 0 {
+		l.counts.stored.Add(uint64(stored))
+		l.counts.commits.Add(1)
 	}
 	for _, p := range batch {
-		s.answer(p)
+		l.answer(p)
 	}
 	return nil
 }
 
+const growSQL = `UPDATE log SET size = $1`
+
 // retry stores the records of a failed batch one by one, so that one that does not fit spares its neighbours. A database
 // that takes nothing is not asked for each of them: three failures in a row are held to be everybody's.
-func (s *SQLite) retry(batch []*pending, err error) {
+func (l *Ledger) retry(batch []*pending, err error) {
 	patience := 3
-	if len(batch) == 1 || code(err) == sqlite3.SQLITE_BUSY {
+	if len(batch) == 1 || !l.engine.alone(err) {
 		patience = 0
 	}
 	for i, p := range batch {
 		if patience > 0 {
-			if err = s.commit(batch[i : i+1]); err == nil {
+			if err = l.commit(batch[i : i+1]); err == nil {
 				patience = 3
 				continue
 			}
 			patience--
 		}
 		p.got, p.err = Record{}, err
-		s.answer(p)
+		l.answer(p)
 	}
 }
 
-func (s *SQLite) answer(p *pending) {
+func (l *Ledger) answer(p *pending) {
 	if p.err != nil {
-		s.counts.failed.Add(1)
+		l.counts.failed.Add(1)
 	}
 	close(p.done)
-}
-
-// rollback is content when it was done already: by SQLite, as when the disk is full, or for a context that ended.
-func rollback(tx *sql.Tx) error {
-	err := tx.Rollback()
-	if err == nil || errors.Is(err, sql.ErrTxDone) || code(err) == sqlite3.SQLITE_ERROR {
-		return nil
-	}
-	return fmt.Errorf("rolling back: %w", err)
-}
-
-// statements are what the writer does for each record.
-type statements struct{ subject, insert, byKey, unmail *sql.Stmt }
-
-const (
-	subjectSQL = `SELECT subject FROM records WHERE id = ? AND site = ?`
-	insertSQL  = `INSERT INTO records (` + columns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO NOTHING`
-	byKeySQL = `SELECT ` + columns + ` FROM records WHERE site = ? AND key = ?`
-)
-
-func prepare(ctx context.Context, db *sql.DB) (st statements, err error) {
-	for _, want := range []struct {
-		stmt **sql.Stmt
-		sql  string
-	}{{&st.subject, subjectSQL}, {&st.insert, insertSQL}, {&st.byKey, byKeySQL}, {&st.unmail, unmailSQL}} {
-		if *want.stmt, err = db.PrepareContext(ctx, want.sql); err != nil {
-			return st, fmt.Errorf("preparing %s: %w", want.sql, err)
-		}
-	}
-	return st, nil
-}
-
-func (st statements) in(ctx context.Context, tx *sql.Tx) statements {
-	return statements{
-		subject: tx.StmtContext(ctx, st.subject),
-		insert:  tx.StmtContext(ctx, st.insert),
-		byKey:   tx.StmtContext(ctx, st.byKey),
-		unmail:  tx.StmtContext(ctx, st.unmail),
-	}
-}
-
-// append returns the record as it is stored, and whether it was stored now.
-func (st statements) append(ctx context.Context, w *row) (added bool, r Record, err error) {
-	r = w.record
-	if r.Previous != uuid.Nil {
-		err := st.subject.QueryRowContext(ctx, r.Previous[:], r.Site).Scan(&r.Subject)
-		switch {
-		case errors.Is(err, sql.ErrNoRows):
-			r.Previous = uuid.Nil
-		case err != nil:
-			return false, Record{}, fmt.Errorf("finding the record %s before it: %w", r.Previous, err)
-		}
-	}
-	res, err := st.insert.ExecContext(ctx, w.args(&r)...)
-	if err != nil {
-		return false, Record{}, err
-	}
-	n, err := res.RowsAffected()
-	if n == 1 && r.Previous != uuid.Nil {
-		_, err = st.unmail.ExecContext(ctx, r.Site, r.Subject[:], w.granted)
-	}
-	if err != nil || n == 1 {
-		return n == 1, r, err
-	}
-	r, err = scan(st.byKey.QueryRowContext(ctx, r.Site, r.Key[:]))
-	if errors.Is(err, sql.ErrNoRows) {
-		err = errTaken
-	}
-	return false, r, err
 }

@@ -8,13 +8,13 @@ import (
 )
 
 // BenchmarkAppend is 256 visitors who choose at once.
-func BenchmarkAppend(b *testing.B) { benchmark(b, limits{queue: 4096, batch: 4096}) }
+func BenchmarkAppend(b *testing.B) { benchmark(b, defaultBatch) }
 
 // BenchmarkSingleInsert is the same without group commit, to compare.
-func BenchmarkSingleInsert(b *testing.B) { benchmark(b, limits{queue: 4096, batch: 1}) }
+func BenchmarkSingleInsert(b *testing.B) { benchmark(b, 1) }
 
-func benchmark(b *testing.B, l limits) {
-	s := openWith(b, filepath.Join(b.TempDir(), "stile.db"), l)
+func benchmark(b *testing.B, most int) {
+	s := openWith(b, Options{Path: filepath.Join(b.TempDir(), "stile.db"), Batch: most})
 	b.SetParallelism(max(1, 256/runtime.GOMAXPROCS(0)))
 	b.ReportAllocs()
 	b.ResetTimer()

@@ -80,7 +80,7 @@ func check(t *testing.T, path string, acknowledged map[string]string) {
 		}
 	}
 	var sound string
-	if err := s.reader.QueryRowContext(ctx, `PRAGMA integrity_check`).Scan(&sound); err != nil || sound != "ok" {
+	if err := s.engine.reader().QueryRowContext(ctx, `PRAGMA integrity_check`).Scan(&sound); err != nil || sound != "ok" {
 		t.Errorf("integrity: %s, %v", sound, err)
 	}
 	if err := s.Close(); err != nil {
@@ -90,7 +90,7 @@ func check(t *testing.T, path string, acknowledged map[string]string) {
 
 // appendUntilKilled is the child: it says "key id" of each record once Append has returned.
 func appendUntilKilled(path string) {
-	s, err := OpenSQLite(context.Background(), path)
+	s, err := Open(context.Background(), Options{Path: path})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

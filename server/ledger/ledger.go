@@ -4,6 +4,8 @@ package ledger
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,6 +19,8 @@ type Record struct {
 	Key      uuid.UUID // made by the page when the visitor acted: the idempotency key, unique in a site
 	Site     string
 	Subject  uuid.UUID // the visitor's random id: the same in all their records; filled in by Append
+	Leaf     int64     // its number in the log, from 0: the order of storing; filled in by Append
+	Salt     [16]byte  // random: without it nobody can tell what its leaf was made of
 	Previous uuid.UUID // the visitor's record before this one, or zero
 	Time     time.Time // UTC
 	Action   consent.Action
@@ -79,57 +83,83 @@ type Request struct {
 	Due     time.Time // UTC
 }
 
-// Ledger is where records are kept.
+// Ledger is where records are kept: in one SQLite file.
 //
-// Errors: ErrBusy when more is waiting than the ledger takes (retry later); any other error means that nothing is known
-// to be stored, and the same call may be made again, since Append is idempotent in Site and Key.
-type Ledger interface {
-	// Append stores a record and returns once it is durable. A record whose Site and Key are stored already is not
-	// stored again: the stored one is returned. Subject is that of Previous where Previous is a record of the same
-	// site, else a new one; a Previous that is not known is cleared.
-	Append(ctx context.Context, r Record) (Record, error)
+// An Append is answered after an fsync that many of them share: one goroutine writes, and takes everything that is waiting
+// into one transaction.
+type Ledger struct {
+	engine engine
 
-	// Find returns the record of an id, or fs.ErrNotExist.
-	Find(ctx context.Context, site string, id uuid.UUID) (Record, error)
+	mu      sync.RWMutex // held for reading while putting into queue, so that Close can close it
+	closed  bool
+	queue   chan *pending
+	stopped chan struct{} // closed when the writing goroutine has ended
+	close   func() error
+	counts  counters
+}
 
-	// FindKey returns the record of an idempotency key, or fs.ErrNotExist.
-	FindKey(ctx context.Context, site string, key uuid.UUID) (Record, error)
+// Stats counts what happened since the ledger was opened.
+type Stats struct {
+	Stored  uint64 // records, without those that were stored already
+	Commits uint64 // transactions that stored them
+	Busy    uint64 // Appends refused with ErrBusy
+	Failed  uint64 // Appends that failed otherwise
+	Waiting int    // Appends waiting now
+}
 
-	// History returns the records of a visitor, newest first: the first is the one in force.
-	History(ctx context.Context, site string, subject uuid.UUID) ([]Record, error)
+type counters struct{ stored, commits, busy, failed atomic.Uint64 }
 
-	// Erase deletes all records of a visitor for good, and the events of their mails, and says how many records they
-	// were (C10).
-	Erase(ctx context.Context, site string, subject uuid.UUID) (int, error)
+// Options are what a ledger is opened with.
+type Options struct {
+	Path string // SQLite file, made when it is not there, readable by its owner alone; its folder must be there
 
-	// Publish keeps what a site shows from now on; what is kept already is left as it is.
-	Publish(ctx context.Context, site string, p Publication) error
+	Queue int // records that may wait to be stored, 4096; past it Append gives ErrBusy
+	Batch int // most records in one transaction, 4096
+}
 
-	// Notices returns all notices that a site ever published: hash to language.
-	Notices(ctx context.Context, site string) (map[string]string, error)
+const (
+	defaultQueue = 4096
+	defaultBatch = 4096
+)
 
-	// Lists returns all vendor lists that a site ever published: id to entries.
-	Lists(ctx context.Context, site string) (map[string][]string, error)
+// Open opens a ledger. Every error is one line that says what to do.
+func Open(ctx context.Context, o Options) (*Ledger, error) {
+	if o.Queue == 0 {
+		o.Queue = defaultQueue
+	}
+	if o.Batch == 0 {
+		o.Batch = defaultBatch
+	}
+	e, err := openLite(ctx, o.Path)
+	if err != nil {
+		return nil, err
+	}
+	l := &Ledger{engine: e, queue: make(chan *pending, o.Queue), stopped: make(chan struct{})}
+	l.close = sync.OnceValue(l.shut)
+	go l.run(o.Batch)
+	return l, nil
+}
 
-	// Policies returns all versions that a site's policy ever had, in the order in which they were published.
-	Policies(ctx context.Context, site string) ([]Policy, error)
+// Stats returns what happened so far.
+func (l *Ledger) Stats() Stats {
+	return Stats{
+		Stored: l.counts.stored.Load(), Commits: l.counts.commits.Load(),
+		Busy: l.counts.busy.Load(), Failed: l.counts.failed.Load(),
+		Waiting: len(l.queue),
+	}
+}
 
-	// Ask keeps a request. One whose number is taken is an error.
-	Ask(ctx context.Context, r Request) error
+// Ping tells whether records can be stored now. It changes nothing.
+func (l *Ledger) Ping(ctx context.Context) error { return l.engine.ping(ctx) }
 
-	// Requests returns the requests to a site, the one that is due first before the others.
-	Requests(ctx context.Context, site string) ([]Request, error)
+// Close stores what is waiting and lets go of the database. It may be called again, and answers the same.
+func (l *Ledger) Close() error { return l.close() }
 
-	// Mailed keeps an event of a mail, unless the visitor's record in force does not grant its category. It goes with
-	// the next record that does not.
-	Mailed(ctx context.Context, e MailEvent) error
-
-	// MailReport counts the events of a site's mails from the day of since on, by message.
-	MailReport(ctx context.Context, site string, since time.Time) ([]MailCount, error)
-
-	// Ping tells whether records can be stored now.
-	Ping(ctx context.Context) error
-
-	// Close stores what is waiting and lets go of the database.
-	Close() error
+func (l *Ledger) shut() error {
+	l.mu.Lock()
+	l.closed = true
+	close(l.queue)
+	l.mu.Unlock()
+	<-l.stopped
+	return l.engine.close()
 }

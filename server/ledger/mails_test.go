@@ -16,7 +16,7 @@ func mailEvent(of Record, kind string, at time.Time) MailEvent {
 	return MailEvent{Site: of.Site, Message: "2026-11", Kind: kind, Subject: of.Subject, Category: "analytics", Time: at, Keep: 90 * 24 * time.Hour}
 }
 
-func mustMail(t *testing.T, l Ledger, events ...MailEvent) {
+func mustMail(t *testing.T, l *Ledger, events ...MailEvent) {
 	t.Helper()
 	for _, e := range events {
 		if err := l.Mailed(context.Background(), e); err != nil {
@@ -25,7 +25,7 @@ func mustMail(t *testing.T, l Ledger, events ...MailEvent) {
 	}
 }
 
-func wantMails(t *testing.T, l Ledger, site string, since time.Time, want ...MailCount) {
+func wantMails(t *testing.T, l *Ledger, site string, since time.Time, want ...MailCount) {
 	t.Helper()
 	got, err := l.MailReport(context.Background(), site, since)
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"database/sql"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/stilehq/stile/server/consent"
+	"github.com/stilehq/stile/server/sqlite"
 )
 
 func TestMain(m *testing.M) {
@@ -33,32 +35,35 @@ func record(site string) Record {
 	}
 }
 
-func open(tb testing.TB, path string) *SQLite {
+func open(tb testing.TB, path string) *Ledger {
 	tb.Helper()
-	return openWith(tb, path, limits{queue: 4096, batch: 4096})
+	return openWith(tb, Options{Path: path})
 }
 
-func openWith(tb testing.TB, path string, l limits) *SQLite {
+func openWith(tb testing.TB, o Options) *Ledger {
 	tb.Helper()
-	s, err := openSQLite(context.Background(), path, l)
+	l, err := Open(context.Background(), o)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
-		if err := s.Close(); err != nil {
+		if err := l.Close(); err != nil {
 			tb.Error(err)
 		}
 	})
-	return s
+	return l
 }
 
-func fresh(tb testing.TB) *SQLite {
+// file is the file of a ledger that is in one.
+func file(l *Ledger) *sqlite.File { return l.engine.(*lite).file }
+
+func fresh(tb testing.TB) *Ledger {
 	tb.Helper()
 	return open(tb, filepath.Join(tb.TempDir(), "stile.db"))
 }
 
 // mustAppend is for the test's own goroutine.
-func mustAppend(tb testing.TB, l Ledger, r Record) Record {
+func mustAppend(tb testing.TB, l *Ledger, r Record) Record {
 	tb.Helper()
 	got, err := l.Append(context.Background(), r)
 	if err != nil {
@@ -68,9 +73,9 @@ func mustAppend(tb testing.TB, l Ledger, r Record) Record {
 }
 
 // block holds the database's write lock, as another process might, until the returned function is called.
-func block(tb testing.TB, s *SQLite) (release func()) {
+func block(tb testing.TB, s *Ledger) (release func()) {
 	tb.Helper()
-	db, err := dial(s.path)
+	db, err := sql.Open("sqlite", "file:"+file(s).Path+"?_txlock=immediate")
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -25,10 +27,11 @@ func TestModel(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	run := 0
+	run, leaves := 0, int64(0)
 	rapid.Check(t, func(t *rapid.T) {
 		run++
-		m := &model{ledger: db, kept: map[[2]string]Record{}}
+		m := &model{ledger: db, kept: map[[2]string]Record{}, leaves: leaves}
+		defer func() { leaves = m.leaves }()
 		m.sites = []string{fmt.Sprintf("shop-%d", run), fmt.Sprintf("blog-%d", run)}
 		t.Repeat(map[string]func(*rapid.T){
 			"":        m.check,
@@ -41,12 +44,12 @@ func TestModel(t *testing.T) {
 }
 
 type database struct {
-	*SQLite
+	*Ledger
 	path string
 }
 
 func (db *database) open() (err error) {
-	db.SQLite, err = OpenSQLite(context.Background(), db.path)
+	db.Ledger, err = Open(context.Background(), Options{Path: db.path})
 	return err
 }
 
@@ -55,6 +58,7 @@ type model struct {
 	sites  []string
 	kept   map[[2]string]Record // by site and key
 	order  []Record
+	leaves int64 // of this run and of those before it, in the same database
 }
 
 func (m *model) reopen(t *rapid.T) {
@@ -71,7 +75,8 @@ func (m *model) draw(t *rapid.T) Record {
 	r := record(rapid.SampledFrom(m.sites).Draw(t, "site"))
 	r.Granted, r.Services, r.Refused = words.Draw(t, "granted"), words.Draw(t, "services"), words.Draw(t, "refused")
 	r.GPC = rapid.Bool().Draw(t, "gpc")
-	r.Key = uuid.UUID{15: rapid.ByteRange(1, 20).Draw(t, "key")} // few, so that they meet
+	r.Time = r.Time.Add(time.Duration(rapid.IntRange(-3, 3).Draw(t, "clock")) * time.Second) // those of several servers differ
+	r.Key = uuid.UUID{15: rapid.ByteRange(1, 20).Draw(t, "key")}                             // few, so that they meet
 	if len(m.order) > 0 && rapid.Bool().Draw(t, "returning") {
 		r.Previous = rapid.SampledFrom(m.order).Draw(t, "previous").ID
 	}
@@ -87,6 +92,11 @@ func (m *model) append(t *rapid.T) {
 	id := [2]string{r.Site, r.Key.String()}
 	want, known := m.kept[id]
 	if !known {
+		if got.Leaf != m.leaves || got.Salt == [16]byte{} {
+			t.Fatalf("its number is %d and its salt %x, of %d leaves before", got.Leaf, got.Salt, m.leaves)
+		}
+		m.leaves++
+		r.Leaf, r.Salt = got.Leaf, got.Salt
 		want = m.next(t, r, got.Subject)
 		m.kept[id] = want
 		m.order = append(m.order, want)
@@ -102,6 +112,9 @@ func (m *model) next(t *rapid.T, r Record, subject uuid.UUID) Record {
 	for _, before := range m.order {
 		if before.ID == r.Previous && before.Site == r.Site {
 			r.Subject = before.Subject
+			if !r.Time.After(before.Time) {
+				r.Time = before.Time.Add(time.Millisecond)
+			}
 			return r
 		}
 	}
@@ -139,6 +152,7 @@ func (m *model) history(t *rapid.T) {
 			want = append([]Record{r}, want...)
 		}
 	}
+	slices.SortStableFunc(want, func(a, b Record) int { return b.Time.Compare(a.Time) })
 	got, err := m.ledger.History(context.Background(), who.Site, who.Subject)
 	if err != nil || !cmp.Equal(want, got) {
 		t.Fatalf("%v (-want +got):\n%s", err, cmp.Diff(want, got))

@@ -60,7 +60,7 @@ func TestOpenRefuses(t *testing.T) {
 			closeOf(t, open(t, path))
 			execute(t, path, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (7, 1)`)
 			return path
-		}, "the database PATH is of version 7, this stile knows up to 3: use a newer stile"},
+		}, "the database PATH is of version 7, this stile knows up to 4: use a newer stile"},
 		{"a damaged database", func(t *testing.T, path string) string {
 			closeOf(t, open(t, path))
 			raw := read(t, path)
@@ -71,7 +71,7 @@ func TestOpenRefuses(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			path := test.make(t, filepath.Join(t.TempDir(), "stile.db"))
 			before, _ := os.ReadFile(path)
-			s, err := OpenSQLite(context.Background(), path)
+			s, err := Open(context.Background(), Options{Path: path})
 			if err == nil {
 				closeOf(t, s)
 				t.Fatal("it was opened")
@@ -121,7 +121,7 @@ func TestOpenAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			s, err := OpenSQLite(context.Background(), path)
+			s, err := Open(context.Background(), Options{Path: path})
 			if err != nil {
 				t.Error(err)
 				return
@@ -155,7 +155,7 @@ func TestPragmas(t *testing.T) {
 	got := map[string]string{}
 	for _, name := range []string{"journal_mode", "synchronous", "foreign_keys", "busy_timeout", "application_id", "secure_delete"} {
 		var value string
-		if err := s.writer.QueryRow("PRAGMA " + name).Scan(&value); err != nil {
+		if err := file(s).QueryRow("PRAGMA " + name).Scan(&value); err != nil {
 			t.Fatal(err)
 		}
 		got[name] = value
@@ -172,7 +172,7 @@ func TestPing(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	answered := make(chan error)
 	go func() { answered <- s.Ping(ctx) }()
-	until(func() bool { return s.writer.Stats().InUse == 1 })
+	until(func() bool { return file(s).Stats().InUse == 1 })
 	cancel()
 	if err := <-answered; err == nil {
 		t.Error("a database that another process holds can be written")
@@ -183,13 +183,13 @@ func TestPing(t *testing.T) {
 	}
 	mustAppend(t, s, record("shop"))
 
-	if err := os.Rename(s.path, s.path+".old"); err != nil {
+	if err := os.Rename(file(s).Path, file(s).Path+".old"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Ping(context.Background()); err == nil {
 		t.Error("a database that is gone can be written")
 	}
-	write(t, s.path, nil)
+	write(t, file(s).Path, nil)
 	if err := s.Ping(context.Background()); err == nil || !strings.Contains(err.Error(), "replaced") {
 		t.Errorf("another file in its place: %v", err)
 	}
@@ -210,7 +210,8 @@ func TestColumns(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{
-		"records":  "seq id key site subject previous time action granted denied services regime country language policy list notice surface gpc expiry refused age",
+		"records":  "leaf salt id key site subject previous time action granted denied services refused regime country language policy list notice surface gpc age expiry",
+		"log":      "origin size",
 		"notices":  "site hash language regime policy text time",
 		"lists":    "site id entries",
 		"policies": "seq site version hash text material summary controller since",
@@ -273,7 +274,7 @@ func execute(t *testing.T, path, statement string) {
 	}
 }
 
-func closeOf(t *testing.T, s *SQLite) {
+func closeOf(t *testing.T, s *Ledger) {
 	t.Helper()
 	if err := s.Close(); err != nil {
 		t.Error(err)

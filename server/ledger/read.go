@@ -8,40 +8,44 @@ import (
 	"io/fs"
 
 	"github.com/google/uuid"
+
+	"github.com/stilehq/stile/server/sqlite"
 )
 
-const findSQL = `SELECT ` + columns + ` FROM records WHERE id = ? AND site = ?`
+const byKeySQL = `SELECT ` + columns + ` FROM records WHERE site = $1 AND key = $2`
+
+const findSQL = `SELECT ` + columns + ` FROM records WHERE id = $1 AND site = $2`
 
 // Find returns the record of an id, or fs.ErrNotExist.
-func (s *SQLite) Find(ctx context.Context, site string, id uuid.UUID) (Record, error) {
-	r, err := scan(s.reader.QueryRowContext(ctx, findSQL, id[:], site))
+func (l *Ledger) Find(ctx context.Context, site string, id uuid.UUID) (Record, error) {
+	r, err := scan(l.engine.reader().QueryRowContext(ctx, findSQL, id[:], site))
 	if errors.Is(err, sql.ErrNoRows) {
 		err = fs.ErrNotExist
 	}
 	if err != nil {
-		return Record{}, fmt.Errorf("finding record %s of %s: %w", id, site, explain(s.path, err))
+		return Record{}, fmt.Errorf("finding record %s of %s: %w", id, site, l.engine.explain(err))
 	}
 	return r, nil
 }
 
 // FindKey returns the record of an idempotency key, or fs.ErrNotExist.
-func (s *SQLite) FindKey(ctx context.Context, site string, key uuid.UUID) (Record, error) {
-	r, err := scan(s.reader.QueryRowContext(ctx, byKeySQL, site, key[:]))
+func (l *Ledger) FindKey(ctx context.Context, site string, key uuid.UUID) (Record, error) {
+	r, err := scan(l.engine.reader().QueryRowContext(ctx, byKeySQL, site, key[:]))
 	if errors.Is(err, sql.ErrNoRows) {
 		err = fs.ErrNotExist
 	}
 	if err != nil {
-		return Record{}, fmt.Errorf("finding the record of key %s of %s: %w", key, site, explain(s.path, err))
+		return Record{}, fmt.Errorf("finding the record of key %s of %s: %w", key, site, l.engine.explain(err))
 	}
 	return r, nil
 }
 
-const historySQL = `SELECT ` + columns + ` FROM records WHERE site = ? AND subject = ? ORDER BY seq DESC`
+const historySQL = `SELECT ` + columns + ` FROM records WHERE site = $1 AND subject = $2 ORDER BY time DESC, leaf DESC`
 
 // History returns the records of a visitor, newest first: the first is the one in force.
-func (s *SQLite) History(ctx context.Context, site string, subject uuid.UUID) ([]Record, error) {
+func (l *Ledger) History(ctx context.Context, site string, subject uuid.UUID) ([]Record, error) {
 	var all []Record
-	err := s.each(ctx, func(rows *sql.Rows) error {
+	err := l.each(ctx, func(rows *sql.Rows) error {
 		r, err := scan(rows)
 		all = append(all, r)
 		return err
@@ -52,67 +56,73 @@ func (s *SQLite) History(ctx context.Context, site string, subject uuid.UUID) ([
 	return all, nil
 }
 
-const eraseSQL = `DELETE FROM records WHERE site = ? AND subject = ?`
+const eraseSQL = `DELETE FROM records WHERE site = $1 AND subject = $2`
 
-// Erase deletes all records of a visitor, see Ledger. What is deleted is overwritten (secure_delete), and the log that
-// SQLite writes ahead, where it still stands, is emptied.
-func (s *SQLite) Erase(ctx context.Context, site string, subject uuid.UUID) (int, error) {
-	n, err := s.erase(ctx, site, subject)
+// Erase deletes all records of a visitor for good, and the events of their mails, and says how many records they were
+// (C10). Nothing of them is left in the database's files.
+func (l *Ledger) Erase(ctx context.Context, site string, subject uuid.UUID) (int, error) {
+	n, err := l.erase(ctx, site, subject)
 	if err != nil {
-		return 0, fmt.Errorf("erasing the records of a visitor of %s: %w", site, explain(s.path, err))
+		return 0, fmt.Errorf("erasing the records of a visitor of %s: %w", site, l.engine.explain(err))
 	}
 	if n == 0 {
 		return 0, nil
 	}
-	if _, err := s.writer.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
-		return int(n), fmt.Errorf("emptying the log of %s: %w", s.path, explain(s.path, err))
-	}
-	return int(n), nil
+	return int(n), l.engine.purge(ctx)
 }
 
 // erase deletes what a visitor left, all or nothing, and says how many records it was.
-func (s *SQLite) erase(ctx context.Context, site string, subject uuid.UUID) (n int64, err error) {
-	tx, err := s.writer.BeginTx(ctx, nil)
-	if err != nil {
-		return 0, err
-	}
-	res, err := tx.ExecContext(ctx, eraseSQL, site, subject[:])
-	if err == nil {
-		n, err = res.RowsAffected()
-	}
-	if err == nil {
+func (l *Ledger) erase(ctx context.Context, site string, subject uuid.UUID) (n int64, err error) {
+	err = l.transact(ctx, func(tx *sql.Tx) error {
+		res, err := tx.ExecContext(ctx, eraseSQL, site, subject[:])
+		if err != nil {
+			return err
+		}
+		if n, err = res.RowsAffected(); err != nil {
+			return err
+		}
 		_, err = tx.ExecContext(ctx, eraseMailSQL, site, subject[:])
-	}
-	if err != nil {
-		return 0, errors.Join(err, rollback(tx))
-	}
-	return n, tx.Commit()
+		return err
+	})
+	return n, err
 }
 
-const countSQL = `SELECT count(*) FROM records WHERE site = ?`
+// transact runs fn in a transaction that writes: all of it is on disk afterwards or, on an error, nothing.
+func (l *Ledger) transact(ctx context.Context, fn func(*sql.Tx) error) error {
+	tx, err := l.engine.begin(ctx)
+	if err != nil {
+		return err
+	}
+	if err := fn(tx); err != nil {
+		return errors.Join(err, sqlite.Rollback(tx))
+	}
+	return tx.Commit()
+}
+
+const countSQL = `SELECT count(*) FROM records WHERE site = $1`
 
 // Count returns how many records a site has.
-func (s *SQLite) Count(ctx context.Context, site string) (n int, err error) {
-	if err := s.reader.QueryRowContext(ctx, countSQL, site).Scan(&n); err != nil {
-		return 0, fmt.Errorf("counting the records of %s: %w", site, explain(s.path, err))
+func (l *Ledger) Count(ctx context.Context, site string) (n int, err error) {
+	if err := l.engine.reader().QueryRowContext(ctx, countSQL, site).Scan(&n); err != nil {
+		return 0, fmt.Errorf("counting the records of %s: %w", site, l.engine.explain(err))
 	}
 	return n, nil
 }
 
 // each calls fn for each row of a query.
-func (s *SQLite) each(ctx context.Context, fn func(*sql.Rows) error, query string, args ...any) error {
-	rows, err := s.reader.QueryContext(ctx, query, args...)
+func (l *Ledger) each(ctx context.Context, fn func(*sql.Rows) error, query string, args ...any) error {
+	rows, err := l.engine.reader().QueryContext(ctx, query, args...)
 	if err != nil {
-		return explain(s.path, err)
+		return l.engine.explain(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		if err := fn(rows); err != nil {
-			return explain(s.path, err)
+			return l.engine.explain(err)
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return explain(s.path, err)
+		return l.engine.explain(err)
 	}
 	return nil
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/google/uuid"
 )
 
-const askSQL = `INSERT INTO requests (number, site, kind, contact, details, receipt, time, due) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
+const askSQL = `INSERT INTO requests (number, site, kind, contact, details, receipt, time, due) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 
-// Ask keeps a request, see Ledger.
-func (s *SQLite) Ask(ctx context.Context, r Request) error {
+// Ask keeps a request.
+func (l *Ledger) Ask(ctx context.Context, r Request) error {
 	if r.Number == "" || r.Site == "" || r.Time.IsZero() {
 		return errors.New("a request has a number, a site and a time")
 	}
@@ -20,19 +20,22 @@ func (s *SQLite) Ask(ctx context.Context, r Request) error {
 	if r.Receipt != uuid.Nil {
 		receipt = r.Receipt[:]
 	}
-	_, err := s.writer.ExecContext(ctx, askSQL, r.Number, r.Site, r.Kind, r.Contact, r.Details, receipt, toMilli(r.Time), toMilli(r.Due))
+	err := l.transact(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, askSQL, r.Number, r.Site, r.Kind, r.Contact, r.Details, receipt, toMilli(r.Time), toMilli(r.Due))
+		return err
+	})
 	if err != nil {
-		return fmt.Errorf("keeping a request to %s: %w", r.Site, explain(s.path, err))
+		return fmt.Errorf("keeping a request to %s: %w", r.Site, l.engine.explain(err))
 	}
 	return nil
 }
 
-const requestsSQL = `SELECT number, site, kind, contact, details, receipt, time, due FROM requests WHERE site = ? ORDER BY due, time`
+const requestsSQL = `SELECT number, site, kind, contact, details, receipt, time, due FROM requests WHERE site = $1 ORDER BY due, time`
 
-// Requests returns the requests to a site, see Ledger.
-func (s *SQLite) Requests(ctx context.Context, site string) ([]Request, error) {
+// Requests returns the requests to a site.
+func (l *Ledger) Requests(ctx context.Context, site string) ([]Request, error) {
 	var all []Request
-	err := s.each(ctx, func(rows *sql.Rows) error {
+	err := l.each(ctx, func(rows *sql.Rows) error {
 		var (
 			r       Request
 			at, due int64

@@ -11,8 +11,8 @@ import (
 	"github.com/google/uuid"
 )
 
-const columns = `id, key, site, subject, previous, time, action, granted, denied, services, regime, country, language,
-	policy, list, notice, surface, gpc, expiry, refused, age`
+const columns = `leaf, salt, id, key, site, subject, previous, time, action, granted, denied, services, refused, regime, country,
+	language, policy, list, notice, surface, gpc, age, expiry`
 
 // row is a record that can be stored, with what costs time done beforehand, outside of the one writer.
 type row struct {
@@ -34,6 +34,9 @@ func newRow(r Record) (row, error) {
 	}
 	if r.ID == uuid.Nil {
 		r.ID = uuid.Must(uuid.NewV7())
+	}
+	if r.Salt == [16]byte{} {
+		r.Salt = uuid.Must(uuid.NewRandom()) // 122 random bits
 	}
 	r.Subject = uuid.Must(uuid.NewV7()) // led by time: an index of random ids is four times slower at two million
 	r.Time, r.Expiry = fromMilli(toMilli(r.Time)), fromMilli(toMilli(r.Expiry))
@@ -64,9 +67,8 @@ func (w *row) args(r *Record) []any {
 		expiry = toMilli(r.Expiry)
 	}
 	return []any{
-		r.ID[:], r.Key[:], r.Site, r.Subject[:], previous, toMilli(r.Time), string(r.Action), w.granted, w.denied, w.services,
-		r.Regime, r.Country, r.Language, r.Policy, r.List, r.Notice, r.Surface, r.GPC, expiry,
-		w.refused, r.Age,
+		r.Leaf, r.Salt[:], r.ID[:], r.Key[:], r.Site, r.Subject[:], previous, toMilli(r.Time), string(r.Action), w.granted, w.denied,
+		w.services, w.refused, r.Regime, r.Country, r.Language, r.Policy, r.List, r.Notice, r.Surface, r.GPC, r.Age, expiry,
 	}
 }
 
@@ -74,17 +76,18 @@ func (w *row) args(r *Record) []any {
 func scan(from interface{ Scan(into ...any) error }) (Record, error) {
 	var (
 		r                                  Record
+		salt                               []byte
 		granted, denied, services, refused []byte
 		at                                 int64
 		expiry                             *int64
 	)
-	err := from.Scan(&r.ID, &r.Key, &r.Site, &r.Subject, &r.Previous, &at, &r.Action, &granted, &denied, &services,
-		&r.Regime, &r.Country, &r.Language, &r.Policy, &r.List, &r.Notice, &r.Surface, &r.GPC, &expiry,
-		&refused, &r.Age)
+	err := from.Scan(&r.Leaf, &salt, &r.ID, &r.Key, &r.Site, &r.Subject, &r.Previous, &at, &r.Action, &granted, &denied, &services,
+		&refused, &r.Regime, &r.Country, &r.Language, &r.Policy, &r.List, &r.Notice, &r.Surface, &r.GPC, &r.Age, &expiry)
 	if err != nil {
 		return Record{}, err
 	}
 	r.Time = fromMilli(at)
+	copy(r.Salt[:], salt)
 	if expiry != nil {
 		r.Expiry = fromMilli(*expiry)
 	}

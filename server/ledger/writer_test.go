@@ -12,10 +12,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/stilehq/stile/server/sqlite"
 )
 
 // appendAll appends records at once, and returns what became of each.
-func appendAll(s *SQLite, records []Record) (wait func() ([]Record, []error)) {
+func appendAll(s *Ledger, records []Record) (wait func() ([]Record, []error)) {
 	got, errs := make([]Record, len(records)), make([]error, len(records))
 	var wg sync.WaitGroup
 	for i, r := range records {
@@ -65,7 +67,7 @@ func TestGroups(t *testing.T) {
 	s := fresh(t)
 	release := block(t, s)
 	first := appendAll(s, records(1))
-	until(func() bool { return s.writer.Stats().InUse == 1 })
+	until(func() bool { return file(s).Stats().InUse == 1 })
 	rest := appendAll(s, records(64))
 	until(func() bool { return s.Stats().Waiting == 64 })
 	release()
@@ -80,10 +82,10 @@ func TestGroups(t *testing.T) {
 }
 
 func TestBusy(t *testing.T) {
-	s := openWith(t, t.TempDir()+"/stile.db", limits{queue: 4, batch: 4})
+	s := openWith(t, Options{Path: t.TempDir() + "/stile.db", Queue: 4, Batch: 4})
 	release := block(t, s)
 	first := appendAll(s, records(1))
-	until(func() bool { return s.writer.Stats().InUse == 1 })
+	until(func() bool { return file(s).Stats().InUse == 1 })
 	rest := appendAll(s, records(10))
 	until(func() bool { return s.Stats().Busy == 6 })
 	release()
@@ -151,12 +153,12 @@ func TestFull(t *testing.T) {
 	s := fresh(t)
 	kept := mustAppend(t, s, record("shop"))
 	limit := func(pages int) {
-		if _, err := s.writer.ExecContext(ctx, fmt.Sprintf(`PRAGMA max_page_count = %d`, pages)); err != nil {
+		if _, err := file(s).ExecContext(ctx, fmt.Sprintf(`PRAGMA max_page_count = %d`, pages)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var pages int
-	if err := s.writer.QueryRowContext(ctx, `PRAGMA page_count`).Scan(&pages); err != nil {
+	if err := file(s).QueryRowContext(ctx, `PRAGMA page_count`).Scan(&pages); err != nil {
 		t.Fatal(err)
 	}
 	limit(pages)
@@ -165,12 +167,12 @@ func TestFull(t *testing.T) {
 	all[1].Services = []string{strings.Repeat("x", 1<<20)}
 	batch := pend(t, all...)
 	err := s.commit(batch)
-	if code(err) != sqlite3.SQLITE_FULL || !strings.Contains(err.Error(), "free some space") {
+	if sqlite.Code(err) != sqlite3.SQLITE_FULL || !strings.Contains(err.Error(), "free some space") {
 		t.Fatalf("a batch that does not fit: %v", err)
 	}
 	s.retry(batch, err)
 	for i, p := range batch {
-		if full := code(p.err) == sqlite3.SQLITE_FULL; full != (i == 1) {
+		if full := sqlite.Code(p.err) == sqlite3.SQLITE_FULL; full != (i == 1) {
 			t.Errorf("record %d: %v", i, p.err)
 		}
 	}
@@ -206,7 +208,7 @@ func TestFull(t *testing.T) {
 // A database that takes nothing is not asked for every record.
 func TestFailsAllSoon(t *testing.T) {
 	s := fresh(t)
-	if _, err := s.writer.Exec(`PRAGMA query_only = 1`); err != nil {
+	if _, err := file(s).Exec(`PRAGMA query_only = 1`); err != nil {
 		t.Fatal(err)
 	}
 	batch := pend(t, records(10)...)
@@ -233,7 +235,7 @@ func TestCallerGivesUp(t *testing.T) {
 		_, err := s.Append(ctx, gone)
 		left <- err
 	}()
-	until(func() bool { return s.writer.Stats().InUse == 1 })
+	until(func() bool { return file(s).Stats().InUse == 1 })
 	others := appendAll(s, records(8))
 	cancel()
 	if err := <-left; !errors.Is(err, context.Canceled) {
@@ -257,7 +259,7 @@ func TestCloseStoresWhatWaits(t *testing.T) {
 	s := open(t, path)
 	release := block(t, s)
 	wait := appendAll(s, records(32))
-	until(func() bool { return s.writer.Stats().InUse == 1 })
+	until(func() bool { return file(s).Stats().InUse == 1 })
 	closed := make(chan error)
 	go func() { closed <- s.Close() }()
 	until(func() bool {

@@ -575,7 +575,7 @@ func TestOpenErrors(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		filepath.Join(folder, "none", "outbox.db"): "is not there: make it",
-		other: "is not an outbox of Stile",
+		other: "is not a Stile outbox",
 	} {
 		_, err := Open(t.Context(), Options{Path: path})
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
@@ -583,7 +583,7 @@ func TestOpenErrors(t *testing.T) {
 		}
 	}
 	o := open(t, Options{Path: filepath.Join(folder, "outbox.db")})
-	info, err := os.Stat(o.store.path)
+	info, err := os.Stat(o.store.db.Path)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file's mode is %v (%v)", info.Mode(), err)
 	}

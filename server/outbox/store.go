@@ -9,143 +9,37 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/pressly/goose/v3"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/stilehq/stile/server/sqlite"
 )
 
-// The schema, one numbered file a change. A file that was released is never edited.
-//
 //go:embed migrations
 var migrations embed.FS
 
-// applicationID is in the header of every outbox ("Stio"), so that no other file is written to, the ledger's included.
-const applicationID = 0x5374696f
-
 // store is the file. It has one connection: the writer's transactions and the senders' reads take turns.
 type store struct {
-	path string
-	db   *sql.DB
+	db *sqlite.File
 }
 
-func openStore(ctx context.Context, path string) (_ *store, err error) {
-	s := &store{}
-	if s.path, err = filepath.Abs(path); err != nil {
-		return nil, fmt.Errorf("opening the outbox %s: %w", path, err)
-	}
-	// Before SQLite would, with a mode of its own: -wal and -shm inherit it.
-	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err == nil {
-		err = f.Close()
-	}
-	switch {
-	case err == nil, errors.Is(err, fs.ErrExist):
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("the folder %s is not there: make it, or name another", filepath.Dir(s.path))
-	default:
-		return nil, fmt.Errorf("the outbox cannot be made: %w; let this user write its folder, or name another", err)
-	}
-	if err := s.connect(ctx); err != nil {
-		if s.db != nil {
-			err = errors.Join(err, s.db.Close())
-		}
-		return nil, err
-	}
-	return s, nil
-}
-
-func (s *store) connect(ctx context.Context) error {
-	plain, err := s.dial()
-	if err != nil {
-		return err
-	}
-	// It is looked at before anything that changes it: going over to WAL is a write.
-	if err := errors.Join(s.claim(ctx, plain), plain.Close()); err != nil {
-		return err
-	}
-	if s.db, err = s.dial("journal_mode(WAL)", "synchronous(FULL)", "secure_delete(1)"); err != nil {
-		return err
-	}
-	s.db.SetMaxOpenConns(1)
-	return s.migrate(ctx)
-}
-
-func (s *store) dial(pragmas ...string) (*sql.DB, error) {
-	q := url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_pragma": append([]string{"busy_timeout(5000)"}, pragmas...)}
-	u := url.URL{Scheme: "file", Path: filepath.ToSlash(s.path), RawQuery: q.Encode()}
-	db, err := sql.Open("sqlite", u.String())
-	if err != nil {
-		return nil, fmt.Errorf("opening the outbox %s: %w", s.path, err)
-	}
-	return db, nil
-}
-
-func (s *store) claim(ctx context.Context, db *sql.DB) error {
-	var id, tables int
-	err := db.QueryRowContext(ctx, `SELECT (SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_master)`).Scan(&id, &tables)
-	switch {
-	case err != nil:
-		return s.explain(err)
-	case id == applicationID:
-		return nil
-	case tables > 0 || id != 0:
-		return fmt.Errorf("%s is not an outbox of Stile: name another file", s.path)
-	}
-	_, err = db.ExecContext(ctx, fmt.Sprintf(`PRAGMA application_id = %d`, applicationID))
-	return s.explain(err)
-}
-
-func (s *store) migrate(ctx context.Context) error {
+func openStore(ctx context.Context, path string) (*store, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
-		return fmt.Errorf("reading the migrations: %w", err)
+		return nil, fmt.Errorf("reading the migrations: %w", err)
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, s.db, files, goose.WithDisableGlobalRegistry(true), goose.WithVerbose(false))
+	db, err := sqlite.Open(ctx, path, sqlite.Kind{
+		Name: "outbox", ID: 0x5374696f, Migrations: files, // "Stio"
+		Damaged: "move it away, and a new one is made; what waited in it is not sent",
+	})
 	if err != nil {
-		return fmt.Errorf("reading the migrations: %w", err)
+		return nil, err
 	}
-	have, known, err := p.GetVersions(ctx)
-	switch {
-	case err != nil:
-		return fmt.Errorf("reading the version of %s: %w", s.path, s.explain(err))
-	case have > known:
-		return fmt.Errorf("the outbox %s is of version %d, this stile knows up to %d: use a newer stile", s.path, have, known)
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("bringing %s to version %d: %w", s.path, known, s.explain(err))
-	}
-	return nil
+	return &store{db}, nil
 }
 
-// explain says in one line what an operator can do about an error of the file.
-func (s *store) explain(err error) error {
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	var words string
-	switch e.Code() & 0xff {
-	case sqlite3.SQLITE_NOTADB:
-		words = "is not an outbox of Stile: name another file"
-	case sqlite3.SQLITE_CORRUPT:
-		words = "is damaged: move it away, and a new one is made; what waited in it is not sent"
-	case sqlite3.SQLITE_FULL:
-		words = "has no room left: free some space on its disk"
-	case sqlite3.SQLITE_BUSY:
-		words = "is locked by another process: end that process or wait for it"
-	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
-		words = "cannot be written: let this user write the file and its folder"
-	default:
-		return err
-	}
-	return fmt.Errorf("the outbox %s %s (%w)", s.path, words, err)
-}
+func (s *store) explain(err error) error { return s.db.Explain(err) }
 
 // transact runs tasks in one transaction, which no caller's context ends.
 func (s *store) transact(batch []*task) error {
@@ -156,19 +50,11 @@ func (s *store) transact(batch []*task) error {
 	}
 	for _, t := range batch {
 		if err := t.run(ctx, tx); err != nil {
-			return errors.Join(s.explain(err), rollback(tx))
+			return errors.Join(s.explain(err), sqlite.Rollback(tx))
 		}
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("committing: %w", errors.Join(s.explain(err), rollback(tx)))
-	}
-	return nil
-}
-
-// rollback is content when it was done already: by Commit, or by SQLite, as when the disk is full.
-func rollback(tx *sql.Tx) error {
-	if err := tx.Rollback(); err != nil && !errors.Is(err, sql.ErrTxDone) {
-		return fmt.Errorf("rolling back: %w", err)
+		return fmt.Errorf("committing: %w", errors.Join(s.explain(err), sqlite.Rollback(tx)))
 	}
 	return nil
 }
@@ -314,9 +200,4 @@ func forget(ctx context.Context, tx *sql.Tx, site string, subject uuid.UUID, tag
 	return int(n), err
 }
 
-func (s *store) close() error {
-	if err := s.db.Close(); err != nil {
-		return fmt.Errorf("closing the outbox %s: %w", s.path, err)
-	}
-	return nil
-}
+func (s *store) close() error { return s.db.Close() }
