@@ -21,15 +21,12 @@ type publicLog interface {
 	merkle.Tiles
 }
 
-// logRoutes publish the log for auditors, where the ledger keeps one: a checkpoint and the tiles that it stands for, in the
-// form of golang.org/x/mod/sumdb/tlog.
-func (s *Server) logRoutes(e *echo.Echo) {
-	if log, kept := s.ledger.(publicLog); kept {
-		publish(e, log)
-	}
-}
-
+// publish makes the routes of a log for auditors, if there is one: a checkpoint and the tiles that it stands for, in the form
+// of golang.org/x/mod/sumdb/tlog.
 func publish(e *echo.Echo, log publicLog) {
+	if log == nil {
+		return
+	}
 	get := []string{http.MethodGet, http.MethodHead}
 	e.Match(get, "/stile/log/checkpoint", func(c echo.Context) error { return showCheckpoint(c, log) }, openToAll)
 	e.Match(get, "/stile/log/tile/*", func(c echo.Context) error { return showTile(c, log) }, openToAll)

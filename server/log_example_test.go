@@ -79,7 +79,7 @@ func Example_audit() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server, _ := serveLog(publishing{publicLog: kept})
+	server, _ := serveLog(kept)
 	defer server.Close()
 	defer http.DefaultClient.CloseIdleConnections()
 

@@ -18,7 +18,6 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
-	"github.com/stilehq/stile/server/ledger"
 	"github.com/stilehq/stile/server/merkle"
 )
 
@@ -97,17 +96,11 @@ func (l *memoryLog) Tiles(_ context.Context, tiles []tlog.Tile) (list [][]byte, 
 	return list, nil
 }
 
-// publishing is a ledger that keeps a log.
-type publishing struct {
-	ledger.Ledger
-	publicLog
-}
-
-// serveLog serves all routes of a server over a ledger that keeps a log, and no site.
-func serveLog(l ledger.Ledger) (_ *httptest.Server, logged *syncBuffer) {
+// serveLog serves all routes of a server that has a log, and no site.
+func serveLog(l publicLog) (_ *httptest.Server, logged *syncBuffer) {
 	logged = &syncBuffer{}
 	s := &Server{
-		ledger: l, log: slog.New(slog.NewTextHandler(logged, nil)), now: time.Now,
+		merkle: l, log: slog.New(slog.NewTextHandler(logged, nil)), now: time.Now,
 		metrics: &metrics{registry: prometheus.NewRegistry()},
 	}
 	s.current.Store(&snapshot{})
@@ -121,7 +114,7 @@ func newLog(t *testing.T, size int64) (l *memoryLog, send func(method, path stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, logged := serveLog(publishing{publicLog: l})
+	server, logged := serveLog(l)
 	t.Cleanup(server.Close)
 	return l, func(method, path string) (*http.Response, []byte) { return sendTo(t, server, method, path) }, logged
 }
@@ -290,7 +283,7 @@ func TestLogFails(t *testing.T) {
 	}
 }
 
-// TestNoLog: a ledger without a log publishes none.
+// TestNoLog: a server without a log publishes none.
 func TestNoLog(t *testing.T) {
 	server, _ := serveLog(nil)
 	defer server.Close()

@@ -49,7 +49,7 @@ func (s *Server) routes() *echo.Echo {
 	}
 
 	s.mailRoutes(e)
-	s.logRoutes(e)
+	publish(e, s.merkle)
 
 	e.GET("/healthz", s.healthy)
 	e.GET("/readyz", s.ready)

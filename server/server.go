@@ -55,6 +55,7 @@ type Server struct {
 	http     *http.Server
 	listener net.Listener
 	ledger   *ledger.Ledger
+	merkle   publicLog // nil: no log is published
 	outbox   *outbox.Outbox
 	metrics  *metrics
 	current  atomic.Pointer[snapshot]
