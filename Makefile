@@ -13,7 +13,7 @@ GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 SCRATCH := $(shell d=$$(mktemp -d -p /dev/shm 2>/dev/null) && rmdir $$d && echo /dev/shm || echo $${TMPDIR:-/tmp})
 
 # What runs goroutines: the race detector slows the rest down tenfold and finds nothing there.
-CONCURRENT := ./server ./server/ledger ./server/outbox ./cmd/... ./examples/...
+CONCURRENT := ./server ./server/ledger ./server/ledger/postgrestest ./server/outbox ./cmd/... ./examples/...
 
 .PHONY: demo build test check generate generated types lint fuzz bench pictures chromium
 
@@ -82,6 +82,21 @@ engines:
 		echo "the tests in Firefox will be skipped: firefox-esr is missing, and could not be installed"
 	@{ command -v WebKitWebDriver && command -v Xvfb; } >/dev/null || $(MAKE) --no-print-directory install-webkit2gtk-driver || \
 		echo "the tests in WebKit will be skipped: webkit2gtk-driver or xvfb is missing, and could not be installed"
+
+# PostgreSQL's programs, with which tests make clusters of their own, and iproute2, with which they take one's network away.
+test: postgresql
+.PHONY: postgresql
+postgresql:
+	@compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || \
+		{ $(WITHOUT_CLUSTER) && $(MAKE) --no-print-directory install-postgresql; } || \
+		echo "the tests with PostgreSQL will be skipped: postgresql is missing, and could not be installed"
+	@command -v ip >/dev/null || test -x /usr/sbin/ip || $(MAKE) --no-print-directory install-iproute2 || \
+		echo "the tests of a network's partition will be skipped: iproute2 is missing, and could not be installed"
+
+# Debian's package makes a cluster of the machine's own and starts it, unless it is told otherwise while it is installed.
+NO_CLUSTER := /etc/postgresql-common/createcluster.d/stile.conf
+WITHOUT_CLUSTER = if [ -w /etc ]; then trap 'rm -f $(NO_CLUSTER)' EXIT && mkdir -p $(dir $(NO_CLUSTER)) && \
+	echo "create_main_cluster = false" >$(NO_CLUSTER); fi
 
 PACKAGES_gcc := gcc libc6-dev
 PACKAGES_webkit2gtk-driver := webkit2gtk-driver xvfb
