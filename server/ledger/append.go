@@ -15,8 +15,10 @@ import (
 // caller's, who may be gone.
 type pending struct {
 	row   row
-	got   Record // as it is stored
-	added bool   // now, and not before
+	late  bool      // it was acknowledged before, and comes from the spool
+	got   Record    // as it is stored
+	added bool      // now, and not before
+	erase uuid.UUID // subject whose records are to be erased, see awaited
 	err   error
 	done  chan struct{}
 }
@@ -92,10 +94,24 @@ func (l *Ledger) run(most int) {
 	for p := range l.queue {
 		batch = append(batch[:0], p)
 		batch = l.gather(batch)
-		if err := l.commit(batch); err != nil {
-			l.retry(batch, err)
-		}
+		l.write(batch)
 		clear(batch)
+	}
+}
+
+// write stores a batch and answers it: in the database or, while that is away, in the spool.
+func (l *Ledger) write(batch []*pending) {
+	if l.spool != nil && l.spooled(batch) {
+		return
+	}
+	err := l.commit(batch)
+	switch {
+	case err == nil:
+	case l.spool != nil && gone(err):
+		l.leave(err)
+		l.spooled(batch)
+	default:
+		l.retry(batch, err)
 	}
 }
 
@@ -119,7 +135,8 @@ func (l *Ledger) gather(batch []*pending) []*pending {
 //
 // No caller's context is used: the end of one must not undo the others.
 func (l *Ledger) commit(batch []*pending) error {
-	ctx := context.Background()
+	ctx, cancel := l.engine.patience(context.Background())
+	defer cancel()
 	tx, err := l.engine.begin(ctx)
 	if err != nil {
 		return fmt.Errorf("beginning to write: %w", l.engine.explain(err))
@@ -141,6 +158,7 @@ func (l *Ledger) commit(batch []*pending) error {
 	if stored := grown - size; stored > 0 {
 		l.counts.stored.Add(uint64(stored))
 		l.counts.commits.Add(1)
+		l.noteGrowth()
 	}
 	for _, p := range batch {
 		l.answer(p)

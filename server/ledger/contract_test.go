@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+
+	"github.com/stilehq/stile/server/ledger/postgrestest"
 )
 
 // opener opens the same ledger each time it is called: a new one for each test.
@@ -19,6 +21,13 @@ func TestSQLite(t *testing.T) {
 	contract(t, func(tb testing.TB) opener {
 		path := filepath.Join(tb.TempDir(), "stile.db")
 		return func(tb testing.TB) *Ledger { return open(tb, path) }
+	})
+}
+
+func TestPostgres(t *testing.T) {
+	contract(t, func(tb testing.TB) opener {
+		o := Options{URL: postgrestest.Database(tb), Spool: filepath.Join(tb.TempDir(), "spool.db")}
+		return func(tb testing.TB) *Ledger { return openWith(tb, o) }
 	})
 }
 
@@ -35,6 +44,7 @@ func contract(t *testing.T, made func(testing.TB) opener) {
 		{"a record of nothing is refused", testRefused},
 		{"what was published stays", testPublish},
 		{"what was erased is gone", testErase},
+		{"the log is signed, and proves", testTree},
 		{"versions of the policy stay in order", testPolicies},
 		{"requests are due in order", testRequests},
 		{"events of mails stand on a grant", testMails},

@@ -4,11 +4,14 @@ package ledger
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/stilehq/stile/server/consent"
 )
@@ -83,7 +86,7 @@ type Request struct {
 	Due     time.Time // UTC
 }
 
-// Ledger is where records are kept: in one SQLite file.
+// Ledger is where records are kept: in one SQLite file, or in PostgreSQL and what speaks its protocol.
 //
 // An Append is answered after an fsync that many of them share: one goroutine writes, and takes everything that is waiting
 // into one transaction.
@@ -96,6 +99,19 @@ type Ledger struct {
 	stopped chan struct{} // closed when the writing goroutine has ended
 	close   func() error
 	counts  counters
+
+	log       *slog.Logger
+	spool     *spool // nil without PostgreSQL
+	turn      sync.RWMutex
+	away      bool          // what comes goes to the spool; guarded by turn
+	wake      chan struct{} // the courier
+	stop      chan struct{} // closed to stop the courier
+	couriered chan struct{} // closed when it has ended
+
+	signers atomic.Pointer[[]note.Signer]
+	keeping sync.Once     // starts the keeper
+	grown   chan struct{} // wakes it
+	kept    chan struct{} // closed when it has ended
 }
 
 // Stats counts what happened since the ledger was opened.
@@ -105,13 +121,25 @@ type Stats struct {
 	Busy    uint64 // Appends refused with ErrBusy
 	Failed  uint64 // Appends that failed otherwise
 	Waiting int    // Appends waiting now
+
+	Away    bool   // the database is away, and what comes goes to the spool
+	Spooled uint64 // records that went to the spool
+	Brought uint64 // records that were brought from it to the database
 }
 
-type counters struct{ stored, commits, busy, failed atomic.Uint64 }
+type counters struct{ stored, commits, busy, failed, spooled, brought atomic.Uint64 }
 
 // Options are what a ledger is opened with.
 type Options struct {
 	Path string // SQLite file, made when it is not there, readable by its owner alone; its folder must be there
+	URL  string // postgres://...: that database in place of the file at Path
+
+	// SQLite file, made like Path, that keeps what is stored while the database of URL is away. Each process has its own;
+	// "" for none: then nothing can be stored meanwhile.
+	Spool string
+	Retry time.Duration // how often a database that is away is asked whether it is back, 1 s
+
+	Log *slog.Logger // nil: slog.Default()
 
 	Queue int // records that may wait to be stored, 4096; past it Append gives ErrBusy
 	Batch int // most records in one transaction, 4096
@@ -120,6 +148,7 @@ type Options struct {
 const (
 	defaultQueue = 4096
 	defaultBatch = 4096
+	defaultRetry = time.Second
 )
 
 // Open opens a ledger. Every error is one line that says what to do.
@@ -130,14 +159,49 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 	if o.Batch == 0 {
 		o.Batch = defaultBatch
 	}
-	e, err := openLite(ctx, o.Path)
-	if err != nil {
+	if o.Retry == 0 {
+		o.Retry = defaultRetry
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	l := &Ledger{
+		queue: make(chan *pending, o.Queue), stopped: make(chan struct{}), log: o.Log,
+		wake: make(chan struct{}, 1), stop: make(chan struct{}), couriered: make(chan struct{}),
+		grown: make(chan struct{}, 1), kept: make(chan struct{}),
+	}
+	l.close = sync.OnceValue(l.shut)
+	if err := l.open(ctx, o); err != nil {
 		return nil, err
 	}
-	l := &Ledger{engine: e, queue: make(chan *pending, o.Queue), stopped: make(chan struct{})}
-	l.close = sync.OnceValue(l.shut)
+	if l.spool == nil {
+		close(l.couriered)
+	} else {
+		go l.courier(o.Retry)
+	}
 	go l.run(o.Batch)
 	return l, nil
+}
+
+func (l *Ledger) open(ctx context.Context, o Options) (err error) {
+	if o.URL == "" {
+		l.engine, err = openLite(ctx, o.Path)
+		return err
+	}
+	if l.engine, err = openRemote(ctx, o.URL); err != nil || o.Spool == "" {
+		return err
+	}
+	if l.spool, err = openSpool(ctx, o.Spool); err != nil {
+		return errors.Join(err, l.engine.close())
+	}
+	left, err := l.spool.count(ctx)
+	if err != nil {
+		return errors.Join(err, l.spool.close(), l.engine.close())
+	}
+	if l.away = left > 0; l.away { // from the last time
+		l.wake <- struct{}{}
+	}
+	return nil
 }
 
 // Stats returns what happened so far.
@@ -146,11 +210,19 @@ func (l *Ledger) Stats() Stats {
 		Stored: l.counts.stored.Load(), Commits: l.counts.commits.Load(),
 		Busy: l.counts.busy.Load(), Failed: l.counts.failed.Load(),
 		Waiting: len(l.queue),
+		Away:    l.Away(), Spooled: l.counts.spooled.Load(), Brought: l.counts.brought.Load(),
 	}
 }
 
-// Ping tells whether records can be stored now. It changes nothing.
-func (l *Ledger) Ping(ctx context.Context) error { return l.engine.ping(ctx) }
+// Ping tells whether records can be stored now, in the spool if need be (see Stats.Away). It changes nothing.
+func (l *Ledger) Ping(ctx context.Context) error {
+	err := l.engine.ping(ctx)
+	if err == nil || l.spool == nil || !gone(err) {
+		return err
+	}
+	_, err = l.spool.count(ctx)
+	return err
+}
 
 // Close stores what is waiting and lets go of the database. It may be called again, and answers the same.
 func (l *Ledger) Close() error { return l.close() }
@@ -161,5 +233,13 @@ func (l *Ledger) shut() error {
 	close(l.queue)
 	l.mu.Unlock()
 	<-l.stopped
-	return l.engine.close()
+	close(l.stop)
+	<-l.couriered
+	l.keeping.Do(func() { close(l.kept) })
+	<-l.kept
+	err := l.engine.close()
+	if l.spool != nil {
+		err = errors.Join(err, l.spool.close())
+	}
+	return err
 }

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/stilehq/stile/server/consent"
+	"github.com/stilehq/stile/server/ledger/postgrestest"
 	"github.com/stilehq/stile/server/sqlite"
 )
 
@@ -20,7 +22,7 @@ func TestMain(m *testing.M) {
 		appendUntilKilled(path)
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(postgrestest.Main(m))
 }
 
 var noon = time.Date(2026, 11, 1, 12, 0, 0, 123e6, time.UTC)
@@ -42,6 +44,7 @@ func open(tb testing.TB, path string) *Ledger {
 
 func openWith(tb testing.TB, o Options) *Ledger {
 	tb.Helper()
+	o.Log = slog.New(slog.DiscardHandler)
 	l, err := Open(context.Background(), o)
 	if err != nil {
 		tb.Fatal(err)

@@ -210,11 +210,14 @@ func TestColumns(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{
-		"records":  "leaf salt id key site subject previous time action granted denied services refused regime country language policy list notice surface gpc age expiry",
-		"log":      "origin size",
-		"notices":  "site hash language regime policy text time",
-		"lists":    "site id entries",
-		"policies": "seq site version hash text material summary controller since",
+		"records":     "leaf salt id key site subject previous time action granted denied services refused regime country language policy list notice surface gpc age expiry",
+		"log":         "origin size",
+		"tree":        "id size root",
+		"tiles":       "level n data",
+		"checkpoints": "size time note",
+		"notices":     "site hash language regime policy text time",
+		"lists":       "site id entries",
+		"policies":    "seq site version hash text material summary controller since",
 		// contact is what the visitor asks to be answered at.
 		"requests": "number site kind contact details receipt time due",
 		// kept on a grant alone, and no longer than it holds.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -18,42 +19,82 @@ const findSQL = `SELECT ` + columns + ` FROM records WHERE id = $1 AND site = $2
 
 // Find returns the record of an id, or fs.ErrNotExist.
 func (l *Ledger) Find(ctx context.Context, site string, id uuid.UUID) (Record, error) {
-	r, err := scan(l.engine.reader().QueryRowContext(ctx, findSQL, id[:], site))
-	if errors.Is(err, sql.ErrNoRows) {
-		err = fs.ErrNotExist
-	}
+	r, err := l.find(ctx, findSQL, id[:], site)
 	if err != nil {
-		return Record{}, fmt.Errorf("finding record %s of %s: %w", id, site, l.engine.explain(err))
+		return Record{}, fmt.Errorf("finding record %s of %s: %w", id, site, err)
 	}
 	return r, nil
 }
 
 // FindKey returns the record of an idempotency key, or fs.ErrNotExist.
 func (l *Ledger) FindKey(ctx context.Context, site string, key uuid.UUID) (Record, error) {
-	r, err := scan(l.engine.reader().QueryRowContext(ctx, byKeySQL, site, key[:]))
-	if errors.Is(err, sql.ErrNoRows) {
-		err = fs.ErrNotExist
-	}
+	r, err := l.find(ctx, byKeySQL, site, key[:])
 	if err != nil {
-		return Record{}, fmt.Errorf("finding the record of key %s of %s: %w", key, site, l.engine.explain(err))
+		return Record{}, fmt.Errorf("finding the record of key %s of %s: %w", key, site, err)
 	}
 	return r, nil
+}
+
+// find looks into the spool for what the database does not have. A database that is away may have it.
+func (l *Ledger) find(ctx context.Context, query string, args ...any) (Record, error) {
+	r, err := scan(l.engine.reader().QueryRowContext(ctx, query, args...))
+	if err == nil {
+		return r, nil
+	}
+	if l.spool != nil {
+		where := `id = $1 AND site = $2`
+		if query == byKeySQL {
+			where = `site = $1 AND key = $2`
+		}
+		waiting, lost := l.spool.waiting(ctx, where, args...)
+		if lost != nil || len(waiting) > 0 {
+			return append(waiting, Record{})[0], lost
+		}
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		return Record{}, fs.ErrNotExist
+	}
+	return Record{}, l.engine.explain(err)
 }
 
 const historySQL = `SELECT ` + columns + ` FROM records WHERE site = $1 AND subject = $2 ORDER BY time DESC, leaf DESC`
 
 // History returns the records of a visitor, newest first: the first is the one in force.
-func (l *Ledger) History(ctx context.Context, site string, subject uuid.UUID) ([]Record, error) {
-	var all []Record
-	err := l.each(ctx, func(rows *sql.Rows) error {
-		r, err := scan(rows)
-		all = append(all, r)
-		return err
-	}, historySQL, site, subject[:])
+func (l *Ledger) History(ctx context.Context, site string, subject uuid.UUID) (all []Record, err error) {
+	if l.spool != nil { // first: what is brought meanwhile is found twice, and not missed
+		all, err = l.spool.waiting(ctx, `site = $1 AND subject = $2`, site, subject[:])
+	}
+	waiting := len(all)
+	if err == nil {
+		err = l.each(ctx, func(rows *sql.Rows) error {
+			r, err := scan(rows)
+			all = append(all, r)
+			return err
+		}, historySQL, site, subject[:])
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the records of visitor %s of %s: %w", subject, site, err)
 	}
+	if waiting > 0 {
+		all = newestFirst(all, waiting)
+	}
 	return all, nil
+}
+
+// newestFirst sorts records of which the first came from the spool, and leaves out those that are there twice.
+func newestFirst(all []Record, waiting int) []Record {
+	stored := map[uuid.UUID]bool{}
+	for i := range all[waiting:] {
+		stored[all[waiting+i].ID] = true
+	}
+	left := all[:0:0]
+	for i := range all {
+		if i >= waiting || !stored[all[i].ID] {
+			left = append(left, all[i])
+		}
+	}
+	slices.SortStableFunc(left, func(a, b Record) int { return b.Time.Compare(a.Time) })
+	return left
 }
 
 const eraseSQL = `DELETE FROM records WHERE site = $1 AND subject = $2`
@@ -61,19 +102,32 @@ const eraseSQL = `DELETE FROM records WHERE site = $1 AND subject = $2`
 // Erase deletes all records of a visitor for good, and the events of their mails, and says how many records they were
 // (C10). Nothing of them is left in the database's files.
 func (l *Ledger) Erase(ctx context.Context, site string, subject uuid.UUID) (int, error) {
+	var waiting int
+	if l.spool != nil {
+		var err error
+		if waiting, err = l.spool.erase(ctx, site, subject); err != nil {
+			return 0, err
+		}
+	}
 	n, err := l.erase(ctx, site, subject)
 	if err != nil {
-		return 0, fmt.Errorf("erasing the records of a visitor of %s: %w", site, l.engine.explain(err))
+		return waiting, fmt.Errorf("erasing the records of a visitor of %s: %w", site, l.engine.explain(err))
 	}
 	if n == 0 {
-		return 0, nil
+		return waiting, nil
 	}
-	return int(n), l.engine.purge(ctx)
+	return waiting + int(n), l.engine.purge(ctx)
 }
 
 // erase deletes what a visitor left, all or nothing, and says how many records it was.
 func (l *Ledger) erase(ctx context.Context, site string, subject uuid.UUID) (n int64, err error) {
 	err = l.transact(ctx, func(tx *sql.Tx) error {
+		if _, err := l.engine.lock(ctx, tx); err != nil {
+			return err
+		}
+		if err := l.cover(ctx, tx); err != nil {
+			return err
+		}
 		res, err := tx.ExecContext(ctx, eraseSQL, site, subject[:])
 		if err != nil {
 			return err
@@ -81,8 +135,10 @@ func (l *Ledger) erase(ctx context.Context, site string, subject uuid.UUID) (n i
 		if n, err = res.RowsAffected(); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, eraseMailSQL, site, subject[:])
-		return err
+		if _, err = tx.ExecContext(ctx, eraseMailSQL, site, subject[:]); err != nil {
+			return err
+		}
+		return l.engine.erased(ctx, tx, site, subject)
 	})
 	return n, err
 }

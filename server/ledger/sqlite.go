@@ -9,6 +9,7 @@ import (
 	"io/fs"
 
 	"github.com/google/uuid"
+	"golang.org/x/mod/sumdb/tlog"
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/stilehq/stile/server/sqlite"
@@ -59,10 +60,19 @@ func (e *lite) reader() *sql.DB { return e.read }
 
 func (e *lite) begin(ctx context.Context) (*sql.Tx, error) { return e.file.BeginTx(ctx, nil) }
 
+// patience is SQLite's own, see sqlite.BusyTimeout.
+func (e *lite) patience(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithCancel(ctx)
+}
+
 // lock has nothing to lock: the transaction has the file since it began.
 func (e *lite) lock(ctx context.Context, tx *sql.Tx) (size int64, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT size FROM log`).Scan(&size)
 	return size, err
+}
+
+func (e *lite) lockTree(ctx context.Context, tx *sql.Tx) (tlog.Tree, error) {
+	return scanTree(tx.QueryRowContext(ctx, treeSQL))
 }
 
 // ping begins to write, changes nothing, and waits for the batch that is being written.
@@ -80,6 +90,9 @@ func (e *lite) ping(ctx context.Context) error {
 	}
 	return sqlite.Rollback(tx)
 }
+
+// erased has nothing to note: whatever was acknowledged is here.
+func (e *lite) erased(context.Context, *sql.Tx, string, uuid.UUID) error { return nil }
 
 // purge empties the log that SQLite writes ahead. What is deleted from the file itself is overwritten (secure_delete).
 func (e *lite) purge(ctx context.Context) error { return e.file.Empty(ctx) }

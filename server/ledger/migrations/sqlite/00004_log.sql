@@ -49,3 +49,26 @@ CREATE TABLE log (
 ) STRICT, WITHOUT ROWID;
 
 INSERT INTO log (origin, size) SELECT 'stile/' || lower(hex(randomblob(16))), count(*) FROM records;
+
+-- The tree over the leaves, as far as it has been made. A tile is of height 8, and its data only ever gets longer.
+CREATE TABLE tree (
+    id   INTEGER PRIMARY KEY CHECK (id = 1),
+    size INTEGER NOT NULL,
+    root BLOB    NOT NULL
+) STRICT;
+
+INSERT INTO tree (id, size, root) VALUES (1, 0, x'');
+
+CREATE TABLE tiles (
+    level INTEGER NOT NULL,
+    n     INTEGER NOT NULL,
+    data  BLOB    NOT NULL,
+    PRIMARY KEY (level, n)
+) STRICT;
+
+-- What was signed: the newest, and the last one of each day.
+CREATE TABLE checkpoints (
+    size INTEGER PRIMARY KEY,
+    time INTEGER NOT NULL,
+    note TEXT    NOT NULL
+) STRICT;
