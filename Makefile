@@ -110,6 +110,7 @@ FUZZTIME ?= 20s
 fuzz:
 	go test ./server/cookie -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME)
 	go test ./server/cookie -run '^$$' -fuzz FuzzDeserialize -fuzztime $(FUZZTIME)
+	go test ./server/keys -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME)
 	go test ./server/config -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME)
 	go test ./server/vendors -run '^$$' -fuzz FuzzTag -fuzztime $(FUZZTIME)
 	go test ./server/ledger -run '^$$' -fuzz FuzzParseLeaf -fuzztime $(FUZZTIME)

@@ -62,7 +62,7 @@ func TestA3Forged(t *testing.T) {
 				return value
 			}
 			good := sign("shop", func(*consent.Choice) {})
-			raw := securecookie.New(keys[0].Secret, nil)
+			raw := securecookie.New(keys[0].Bytes(), nil)
 			raw.SetSerializer(securecookie.NopEncoder{})
 			var payload []byte
 			if err := raw.Decode("stile_shop", good, &payload); err != nil {

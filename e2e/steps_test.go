@@ -19,6 +19,7 @@ import (
 
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/cookie"
+	"github.com/stilehq/stile/server/keys"
 	"github.com/stilehq/stile/server/ledger"
 )
 
@@ -252,19 +253,19 @@ func (w *world) reconfigure(change func(string) string, word string) {
 }
 
 // keys are the signing keys of the world, newest first.
-func (w *world) keys() []cookie.Key {
+func (w *world) keys() []keys.Secret {
 	w.t.Helper()
-	keys, err := cookie.ReadKeys(filepath.Join(w.folder, "keys"))
+	ring, err := keys.Read(filepath.Join(w.folder, "keys"))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return keys
+	return ring.Cookie
 }
 
 // codec signs and reads as the server does with these keys.
-func codec(t *testing.T, keys ...cookie.Key) *cookie.Codec {
+func codec(t *testing.T, secrets ...keys.Secret) *cookie.Codec {
 	t.Helper()
-	c, err := cookie.NewCodec(keys)
+	c, err := cookie.NewCodec(secrets)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,13 +273,13 @@ func codec(t *testing.T, keys ...cookie.Key) *cookie.Codec {
 }
 
 // decode reads the choice cookie that the browser has for a domain.
-func (b *tab) decode(domain string, keys ...cookie.Key) *consent.Choice {
+func (b *tab) decode(domain string, secrets ...keys.Secret) *consent.Choice {
 	b.t.Helper()
 	c := b.of(domain, "stile_shop")
 	if c == nil {
 		b.t.Fatalf("there is no choice cookie on %s", domain)
 	}
-	choice, err := codec(b.t, keys...).Decode("shop", c.Value)
+	choice, err := codec(b.t, secrets...).Decode("shop", c.Value)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/stilehq/stile/server/consent"
-	"github.com/stilehq/stile/server/cookie"
+	"github.com/stilehq/stile/server/keys"
 	"github.com/stilehq/stile/server/ledger"
 	"github.com/stilehq/stile/server/mail"
 )
@@ -322,7 +322,7 @@ func TestMailStricterConfiguration(t *testing.T) {
 func TestMailRotation(t *testing.T) {
 	w := newsroom(t)
 	open := w.mailPath(mail.Link{Kind: mail.Open, Receipt: w.chosen("category=analytics")})
-	if _, err := cookie.NewKey(filepath.Join(w.folder, "data", "keys"), time.Now().Add(time.Hour)); err != nil {
+	if _, err := keys.New(filepath.Join(w.folder, "data", "keys"), keys.Cookie, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.s.Reload(t.Context()); err != nil {

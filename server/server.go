@@ -22,7 +22,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/stilehq/stile/server/config"
-	"github.com/stilehq/stile/server/cookie"
+	"github.com/stilehq/stile/server/keys"
 	"github.com/stilehq/stile/server/ledger"
 	"github.com/stilehq/stile/server/outbox"
 	"github.com/stilehq/stile/server/region"
@@ -33,7 +33,7 @@ type Options struct {
 	Listen       string         // host:port
 	Config       string         // a site's file, or a folder of them
 	Data         string         // folder for keys and database, made if it is not there
-	Keys         []cookie.Key   // signing keys, newest first; empty: those in Data, made on first start
+	Keys         keys.Ring      // signing keys; of a kind that has none: those in Data, made on first start
 	RegionHeader string         // header in which a trusted proxy names the visitor's region, "" for none
 	RegionFile   string         // MaxMind database that tells a region by address, "" for none
 	Proxies      region.Proxies // which are believed about the visitor's address

@@ -20,7 +20,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/goleak"
 
-	"github.com/stilehq/stile/server/cookie"
+	"github.com/stilehq/stile/server/keys"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -570,7 +570,7 @@ func TestNewFails(t *testing.T) {
 		{"no configuration", func(_ *testing.T, o *Options) { o.Config = "/nowhere/stile.yaml" }, "/nowhere/stile.yaml: error: reading it"},
 		{"corrupt key", func(t *testing.T, o *Options) {
 			folder := filepath.Join(o.Data, "keys")
-			if _, err := cookie.NewKey(folder, time.Now()); err != nil {
+			if _, err := keys.New(folder, keys.Cookie, time.Now()); err != nil {
 				t.Fatal(err)
 			}
 			files, _ := filepath.Glob(filepath.Join(folder, "*.key"))

@@ -15,6 +15,7 @@ import (
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/cookie"
 	"github.com/stilehq/stile/server/gate"
+	"github.com/stilehq/stile/server/keys"
 	"github.com/stilehq/stile/server/ledger"
 	"github.com/stilehq/stile/server/mail"
 	"github.com/stilehq/stile/server/region"
@@ -24,6 +25,7 @@ import (
 // snapshot is all that a request is answered from. It never changes.
 type snapshot struct {
 	sites   map[string]*site
+	keys    keys.Ring
 	codec   *cookie.Codec
 	mail    *mail.Codec
 	regions *region.Database // nil without one
@@ -66,17 +68,15 @@ func (s *Server) load(ctx context.Context) (*snapshot, error) {
 		return nil, err
 	}
 	s.warn(report)
-	keys := s.opts.Keys
-	if len(keys) == 0 {
-		if keys, err = cookie.Keys(filepath.Join(s.opts.Data, "keys")); err != nil {
-			return nil, err
-		}
-	}
-	snap := &snapshot{sites: map[string]*site{}}
-	if snap.codec, err = cookie.NewCodec(keys); err != nil {
+	ring, err := s.opts.Keys.Open(filepath.Join(s.opts.Data, "keys"))
+	if err != nil {
 		return nil, err
 	}
-	if snap.mail, err = mail.NewCodec(keys); err != nil {
+	snap := &snapshot{sites: map[string]*site{}, keys: ring}
+	if snap.codec, err = cookie.NewCodec(ring.Cookie); err != nil {
+		return nil, err
+	}
+	if snap.mail, err = mail.NewCodec(ring.Cookie); err != nil {
 		return nil, err
 	}
 	if s.opts.RegionFile != "" {

@@ -13,7 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/stilehq/stile/server/consent"
-	"github.com/stilehq/stile/server/cookie"
+	"github.com/stilehq/stile/server/keys"
 	"github.com/stilehq/stile/server/mail"
 )
 
@@ -76,11 +76,11 @@ func (c *mailToken) Run(std streams) error {
 	if err != nil {
 		return err
 	}
-	keys, err := signingKeys(c.Keys, c.Data)
+	secrets, err := signingKeys(c.Keys, c.Data)
 	if err != nil {
 		return err
 	}
-	codec, err := mail.NewCodec(keys)
+	codec, err := mail.NewCodec(secrets)
 	if err != nil {
 		return err
 	}
@@ -116,29 +116,16 @@ func (c *mailToken) link(now time.Time) (l mail.Link, err error) {
 
 // signingKeys are those that were given, or those of a data folder. None is made: a token that no server believes is of no
 // use.
-func signingKeys(given []string, data string) ([]cookie.Key, error) {
-	if len(given) > 0 {
-		return parseKeys(given)
+func signingKeys(given []string, data string) ([]keys.Secret, error) {
+	ring, err := givenKeys{Keys: given}.ring()
+	if err != nil || len(ring.Cookie) > 0 {
+		return ring.Cookie, err
 	}
 	folder := filepath.Join(data, "keys")
-	keys, err := cookie.ReadKeys(folder)
-	if err == nil && len(keys) == 0 {
+	if ring, err = keys.Read(folder); err == nil && len(ring.Cookie) == 0 {
 		err = fmt.Errorf("there are no keys in %s: name the folder that stile serve uses with --data", folder)
 	}
-	return keys, err
-}
-
-// parseKeys reads the keys of STILE_KEYS.
-func parseKeys(texts []string) ([]cookie.Key, error) {
-	var keys []cookie.Key
-	for i, text := range texts {
-		key, err := cookie.ParseKey(fmt.Sprintf("key %d of STILE_KEYS", i+1), text)
-		if err != nil {
-			return nil, fmt.Errorf("key %d of STILE_KEYS cannot be read: %w", i+1, err)
-		}
-		keys = append(keys, key)
-	}
-	return keys, nil
+	return ring.Cookie, err
 }
 
 type mailReport struct{ mailSite }

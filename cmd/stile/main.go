@@ -33,7 +33,7 @@ type commands struct {
 	Explain  explainCommand  `cmd:"" help:"Print each tag of a site: released or withheld, because."`
 	CSP      cspCommand      `cmd:"" name:"csp" help:"Print the content security policy of a site for each consent state."`
 	Vendors  vendorsCommand  `cmd:"" help:"List the vendors that Stile knows."`
-	Keys     keysCommand     `cmd:"" help:"List the keys that sign choices, or make a new one."`
+	Keys     keysCommand     `cmd:"" help:"List, make and retire the keys that sign choices, receipts and the log."`
 	Requests requestsCommand `cmd:"" help:"Print what a site's visitors asked for (see, copy, correct, delete), and by when it is due."`
 	Mail     mailCommand     `cmd:"" help:"Make the links of a newsletter, or print how often they were followed."`
 	Schema   schemaCommand   `cmd:"" help:"Print the JSON schema of stile.yaml, for editors."`

@@ -16,11 +16,11 @@ import (
 )
 
 type serveCommand struct {
+	givenKeys
 	Path         string   `arg:"" optional:"" help:"A site's file, or a folder of them."`
 	Config       string   `env:"STILE_CONFIG" default:"stile.yaml" help:"The same as PATH."`
 	Listen       string   `env:"STILE_LISTEN" default:"127.0.0.1:8081" help:"Address to listen on."`
 	Data         string   `env:"STILE_DATA" default:"data" help:"Folder for keys and records; made if it is not there."`
-	Keys         []string `env:"STILE_KEYS" placeholder:"HEX" help:"Signing keys, newest first, 64 hex digits each (better by the environment). Without any they are kept in the data folder."`
 	RegionHeader string   `env:"STILE_REGION_HEADER" placeholder:"NAME" help:"Header in which your proxy names the visitor's region (CF-IPCountry). Only for a proxy that sets it itself."`
 	RegionFile   string   `env:"STILE_REGION_FILE" placeholder:"FILE" help:"MaxMind database (.mmdb) of yours that tells a visitor's region by address, where no header does."`
 	Proxies      []string `env:"STILE_TRUSTED_PROXIES" name:"trusted-proxies" placeholder:"CIDR" help:"Proxies that are believed about a visitor's address (X-Forwarded-For): 10.0.0.0/8. It is looked up and not kept."`
@@ -49,7 +49,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	if c.Path != "" {
 		opts.Config = c.Path
 	}
-	if opts.Keys, err = parseKeys(c.Keys); err != nil {
+	if opts.Keys, err = c.ring(); err != nil {
 		return err
 	}
 	if opts.MailKey, err = bearerKey("mail", c.MailKeyFile); err != nil {

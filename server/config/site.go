@@ -40,10 +40,17 @@ func (r *reader) site(root value) *consent.Site {
 	return s
 }
 
+// logName is no site's name: its path is that of the log.
+const logName = "log"
+
 func (r *reader) name(v value) string {
 	s, ok := v.text()
 	if ok && !siteName.MatchString(s) {
 		v.fail("use a-z, 0-9 and -, at most 32 of them", "%s cannot be the name of a site", quote(s))
+		ok = false
+	}
+	if s == logName {
+		v.fail("give it another name", "%s cannot be the name of a site: /stile/%[2]s/ is where the log of all sites is", quote(s), s)
 		ok = false
 	}
 	r.siteName = located{s, v, ok}

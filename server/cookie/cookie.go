@@ -16,6 +16,7 @@ import (
 	"github.com/gorilla/securecookie"
 
 	"github.com/stilehq/stile/server/consent"
+	"github.com/stilehq/stile/server/keys"
 )
 
 // MaxAge is the longest that a choice is ever believed: 395 days, in seconds (C1).
@@ -25,13 +26,13 @@ const MaxAge = 395 * 24 * 60 * 60
 type Codec struct{ codecs []securecookie.Codec }
 
 // NewCodec makes a codec that signs with the first key and believes all of them: the newest comes first.
-func NewCodec(keys []Key) (*Codec, error) {
-	if len(keys) == 0 {
+func NewCodec(secrets []keys.Secret) (*Codec, error) {
+	if len(secrets) == 0 {
 		return nil, errors.New("there is no key to sign choices with")
 	}
 	c := &Codec{}
-	for _, key := range keys {
-		s := securecookie.New(key.Secret, nil)
+	for _, secret := range secrets {
+		s := securecookie.New(secret.Bytes(), nil)
 		s.SetSerializer(payload{})
 		s.MaxAge(MaxAge)
 		s.MaxLength(maxLength)

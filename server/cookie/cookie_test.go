@@ -3,8 +3,7 @@ package cookie
 import (
 	"bytes"
 	"encoding/base64"
-	"os"
-	"path/filepath"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -15,15 +14,20 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/stilehq/stile/server/consent"
+	"github.com/stilehq/stile/server/keys"
 )
 
 func codec(t testing.TB, secrets ...byte) *Codec {
 	t.Helper()
-	var keys []Key
+	var list []keys.Secret
 	for _, b := range secrets {
-		keys = append(keys, Key{Secret: bytes.Repeat([]byte{b}, keyLength)})
+		ring, err := keys.Parse([]string{strings.Repeat(fmt.Sprintf("%02x", b), 32)}, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, ring.Cookie...)
 	}
-	c, err := NewCodec(keys)
+	c, err := NewCodec(list)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +108,7 @@ func TestA3NoChoice(t *testing.T) {
 		t.Fatal(err)
 	}
 	sign := func(payloadBytes []byte) string {
-		s := securecookie.New(bytes.Repeat([]byte{1}, keyLength), nil)
+		s := securecookie.New(bytes.Repeat([]byte{1}, 32), nil)
 		s.SetSerializer(securecookie.NopEncoder{})
 		value, err := s.Encode("stile_shop", payloadBytes)
 		if err != nil {
@@ -204,35 +208,4 @@ func FuzzDeserialize(f *testing.F) {
 			t.Fatalf("%+v became %+v (%v)", c, d, err)
 		}
 	})
-}
-
-func TestKeys(t *testing.T) {
-	folder := filepath.Join(t.TempDir(), "keys")
-	first, err := Keys(folder)
-	if err != nil || len(first) != 1 {
-		t.Fatalf("first start: %v, %v", first, err)
-	}
-	info, err := os.Stat(filepath.Join(folder, first[0].Name))
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the key file has mode %v (%v), want 0600", info.Mode(), err)
-	}
-	again, err := Keys(folder)
-	if err != nil || !cmp.Equal(first, again) {
-		t.Errorf("the second start has other keys: %v", err)
-	}
-	if _, err := NewKey(folder, time.Now().Add(time.Hour)); err != nil {
-		t.Fatal(err)
-	}
-	both, err := Keys(folder)
-	if err != nil || len(both) != 2 || !cmp.Equal(both[1], first[0]) {
-		t.Errorf("after a rotation the keys are not newest first: %v", err)
-	}
-	file := filepath.Join(folder, both[0].Name)
-	if err := os.WriteFile(file, []byte("secret words\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, err = Keys(folder)
-	if err == nil || !strings.Contains(err.Error(), file) || strings.Contains(err.Error(), "secret words") || strings.Contains(err.Error(), "\n") {
-		t.Errorf("a corrupt key file gives %v", err)
-	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/stilehq/stile/server/consent"
-	"github.com/stilehq/stile/server/cookie"
+	"github.com/stilehq/stile/server/keys"
 	"github.com/stilehq/stile/server/mail"
 )
 
@@ -20,11 +20,11 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	keys, err := cookie.Keys(folder) // of a data folder: data/keys
+	ring, err := keys.Open(folder) // of a data folder: data/keys
 	if err != nil {
 		log.Fatal(err)
 	}
-	codec, err := mail.NewCodec(keys)
+	codec, err := mail.NewCodec(ring.Cookie)
 	if err != nil {
 		log.Fatal(err)
 	}

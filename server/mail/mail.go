@@ -11,13 +11,13 @@
 //
 // A mailer that is written in Go and may read the keys of the data folder mints tokens by itself:
 //
-//	keys, err := cookie.ReadKeys("data/keys")
-//	codec, err := mail.NewCodec(keys)
+//	ring, err := keys.Read("data/keys")
+//	codec, err := mail.NewCodec(ring.Cookie)
 //	token, err := codec.Mint(site, mail.Link{Kind: mail.Open, Receipt: receipt, Message: "2026-11"}, time.Now())
 //	path := mail.Path(site.Name, mail.Open, token) // /stile/shop/open/....gif
 //
 // Others use `stile mail token`, or POST /stile/{site}/mail/token. Keys are rotated as ever (`stile keys new`): tokens of
-// the older ones are believed as long as their files are there.
+// the older ones are believed until they are retired.
 package mail
 
 import (
@@ -36,6 +36,7 @@ import (
 
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/cookie"
+	"github.com/stilehq/stile/server/keys"
 )
 
 // Kind is what a token is for. One that was minted for one is none for another.
@@ -88,13 +89,13 @@ var (
 type Codec struct{ codecs []securecookie.Codec }
 
 // NewCodec makes a codec that signs with the first key and believes all of them: the newest comes first.
-func NewCodec(keys []cookie.Key) (*Codec, error) {
-	if len(keys) == 0 {
+func NewCodec(secrets []keys.Secret) (*Codec, error) {
+	if len(secrets) == 0 {
 		return nil, errors.New("there is no key to sign the tokens of mails with")
 	}
 	c := &Codec{}
-	for _, key := range keys {
-		s := securecookie.New(key.Secret, nil)
+	for _, secret := range secrets {
+		s := securecookie.New(secret.Bytes(), nil)
 		s.SetSerializer(payload{})
 		s.MaxAge(0) // a token says itself until when it holds
 		s.MaxLength(maxLength)

@@ -3,6 +3,7 @@ package mail
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -16,7 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/stilehq/stile/server/consent"
-	"github.com/stilehq/stile/server/cookie"
+	"github.com/stilehq/stile/server/keys"
 )
 
 var (
@@ -27,15 +28,23 @@ var (
 	}}
 )
 
-func key(b byte) cookie.Key { return cookie.Key{Secret: bytes.Repeat([]byte{b}, 32)} }
+// key is a secret of 32 times the same byte.
+func key(t testing.TB, b byte) keys.Secret {
+	t.Helper()
+	ring, err := keys.Parse([]string{strings.Repeat(fmt.Sprintf("%02x", b), 32)}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring.Cookie[0]
+}
 
 func codec(t testing.TB, secrets ...byte) *Codec {
 	t.Helper()
-	var keys []cookie.Key
+	var list []keys.Secret
 	for _, b := range secrets {
-		keys = append(keys, key(b))
+		list = append(list, key(t, b))
 	}
-	c, err := NewCodec(keys)
+	c, err := NewCodec(list)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +188,7 @@ func TestReadRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	sign := func(as string, payload []byte) string {
-		s := securecookie.New(key(1).Secret, nil)
+		s := securecookie.New(key(t, 1).Bytes(), nil)
 		s.SetSerializer(securecookie.NopEncoder{})
 		value, err := s.Encode(as, payload)
 		if err != nil {
