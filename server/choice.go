@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net/http"
 	"slices"
 	"strings"
@@ -144,8 +145,11 @@ func (s *Server) record(r *http.Request, st *site, v consent.Visit) (ledger.Reco
 		return ledger.Record{}, fail(http.StatusBadRequest, "id is missing or no UUID: send a new random one with each choice")
 	}
 	notice := r.PostForm.Get("notice")
-	language, shown := st.notices[notice]
-	if !shown {
+	language, err := s.shown(r.Context(), st, notice)
+	if err != nil {
+		return ledger.Record{}, err
+	}
+	if language == "" {
 		return ledger.Record{}, fail(http.StatusBadRequest, "notice is not one that site %s ever showed: reload the page", st.Name)
 	}
 	surface := r.PostForm.Get("surface")
@@ -170,6 +174,19 @@ func (s *Server) record(r *http.Request, st *site, v consent.Visit) (ledger.Reco
 		record.Previous = v.Choice.Receipt
 	}
 	return record, nil
+}
+
+// shown returns the language of words that the site showed, or "". Another process may have shown them, by a newer
+// configuration, to the database that they share.
+func (s *Server) shown(ctx context.Context, st *site, hash string) (language string, err error) {
+	if language, known := st.notices[hash]; known || s.opts.Database == "" || hash == "" {
+		return language, nil
+	}
+	n, err := s.ledger.Notice(ctx, st.Name, hash)
+	if errors.Is(err, fs.ErrNotExist) || err != nil && s.ledger.Away() {
+		return "", nil
+	}
+	return n.Language, err
 }
 
 // sameAct tells whether the record that is stored under a key is of the same act: the key of a repeated request.

@@ -23,6 +23,9 @@ func (s *Server) ready(c echo.Context) error {
 		s.log.Error("not ready", "error", err)
 		return fail(http.StatusServiceUnavailable, "choices cannot be stored now: see the log")
 	}
+	if st := s.ledger.Stats(); st.Away {
+		return c.String(http.StatusOK, "ok: the database is away, and choices are kept in the spool until it is back\n")
+	}
 	return c.String(http.StatusOK, "ok\n")
 }
 
@@ -47,6 +50,14 @@ func newMetrics(db *ledger.Ledger) *metrics {
 	m.registry.MustRegister(answers, m.choices, m.mails,
 		counter("stile_ledger_commits_total", "Transactions that stored records.", func() uint64 { return db.Stats().Commits }),
 		counter("stile_ledger_busy_total", "Choices refused because too many waited.", func() uint64 { return db.Stats().Busy }),
+		counter("stile_ledger_spooled_total", "Choices that were kept in the spool while the database was away.", func() uint64 { return db.Stats().Spooled }),
+		counter("stile_ledger_brought_total", "Choices that were brought from the spool to the database.", func() uint64 { return db.Stats().Brought }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "stile_ledger_away", Help: "1 while the database is away."}, func() float64 {
+			if db.Stats().Away {
+				return 1
+			}
+			return 0
+		}),
 		counter("stile_ledger_failed_total", "Choices that could not be stored.", func() uint64 { return db.Stats().Failed }),
 	)
 	return m

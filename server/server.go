@@ -33,6 +33,7 @@ type Options struct {
 	Listen       string         // host:port
 	Config       string         // a site's file, or a folder of them
 	Data         string         // folder for keys and database, made if it is not there
+	Database     string         // postgres://...: the ledger is there, and not in Data; choices are spooled in Data while it is away
 	Keys         keys.Ring      // signing keys; of a kind that has none: those in Data, made on first start
 	RegionHeader string         // header in which a trusted proxy names the visitor's region, "" for none
 	RegionFile   string         // MaxMind database that tells a region by address, "" for none
@@ -93,11 +94,13 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 	if err := os.MkdirAll(opts.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("the data folder cannot be made: %w; name one that can be written with --data", err)
 	}
-	db, err := ledger.Open(ctx, ledger.Options{Path: filepath.Join(opts.Data, "stile.db")})
+	db, err := ledger.Open(ctx, ledger.Options{
+		Path: filepath.Join(opts.Data, "stile.db"), URL: opts.Database, Spool: filepath.Join(opts.Data, "spool.db"), Log: s.log,
+	})
 	if err != nil {
 		return nil, err
 	}
-	s.ledger = db
+	s.ledger, s.merkle = db, db
 	s.onStop("ledger", func(context.Context) error { return db.Close() })
 	s.metrics = newMetrics(db)
 	if err := s.openOutbox(ctx); err != nil {
@@ -109,6 +112,7 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 	}
 	s.current.Store(snap)
 	s.expect(snap)
+	s.ledger.Sign(snap.keys.Log[0].NoteSigner())
 	s.onStop("gates", func(context.Context) error {
 		s.reload.Lock()
 		defer s.reload.Unlock()
@@ -202,6 +206,7 @@ func (s *Server) Reload(ctx context.Context) error {
 	}
 	s.current.Swap(snap).close()
 	s.expect(snap)
+	s.ledger.Sign(snap.keys.Log[0].NoteSigner())
 	s.log.Info("configuration reloaded", "sites", len(snap.sites))
 	return nil
 }

@@ -21,6 +21,7 @@ type serveCommand struct {
 	Config       string   `env:"STILE_CONFIG" default:"stile.yaml" help:"The same as PATH."`
 	Listen       string   `env:"STILE_LISTEN" default:"127.0.0.1:8081" help:"Address to listen on."`
 	Data         string   `env:"STILE_DATA" default:"data" help:"Folder for keys and records; made if it is not there."`
+	Database     string   `env:"STILE_DATABASE" placeholder:"URL" help:"PostgreSQL for the records, in place of a file in the data folder: postgres://USER@HOST/NAME (better by the environment, for its password). Choices are kept in the data folder while it is away."`
 	RegionHeader string   `env:"STILE_REGION_HEADER" placeholder:"NAME" help:"Header in which your proxy names the visitor's region (CF-IPCountry). Only for a proxy that sets it itself."`
 	RegionFile   string   `env:"STILE_REGION_FILE" placeholder:"FILE" help:"MaxMind database (.mmdb) of yours that tells a visitor's region by address, where no header does."`
 	Proxies      []string `env:"STILE_TRUSTED_PROXIES" name:"trusted-proxies" placeholder:"CIDR" help:"Proxies that are believed about a visitor's address (X-Forwarded-For): 10.0.0.0/8. It is looked up and not kept."`
@@ -41,7 +42,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 		return fmt.Errorf("--forward-networks: %w", err)
 	}
 	opts := server.Options{
-		Listen: c.Listen, Config: c.Config, Data: c.Data, RegionHeader: c.RegionHeader, RegionFile: c.RegionFile, Proxies: proxies, ForwardNetworks: networks, Log: log,
+		Listen: c.Listen, Config: c.Config, Data: c.Data, Database: c.Database, RegionHeader: c.RegionHeader, RegionFile: c.RegionFile, Proxies: proxies, ForwardNetworks: networks, Log: log,
 	}
 	if opts.EventKey, err = bearerKey("event", c.EventKeyFile); err != nil {
 		return err
