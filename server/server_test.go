@@ -20,10 +20,22 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/goleak"
 
+	"github.com/stilehq/stile/server/ledger/postgrestest"
+
 	"github.com/stilehq/stile/server/keys"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(postgrestest.Main(m)) }
+
+// database is where the servers of all tests keep their records: a file each or, where STILE_TEST_ENGINE is postgres, a
+// PostgreSQL database each.
+func database(tb testing.TB) string {
+	tb.Helper()
+	if os.Getenv("STILE_TEST_ENGINE") == "postgres" {
+		return postgrestest.Database(tb)
+	}
+	return ""
+}
 
 const siteText = `site: shop
 origins: ["https://www.shop.example", "https://*.shop.example"]
@@ -76,7 +88,7 @@ func newWorld(t *testing.T, change ...func(*Options)) *world {
 	w.write(siteText)
 	opts := Options{
 		Listen: "127.0.0.1:0", Config: w.path(), Data: filepath.Join(w.folder, "data"), RegionHeader: "X-Region",
-		Log: slog.New(slog.NewTextHandler(w.log, nil)),
+		Log: slog.New(slog.NewTextHandler(w.log, nil)), Database: database(t),
 	}
 	for _, f := range change {
 		f(&opts)
