@@ -50,7 +50,7 @@ func (s *Server) routes() *echo.Echo {
 
 	s.mailRoutes(e)
 	publish(e, s.merkle)
-	e.Match(get, "/stile/log/keys", s.publicKeys)
+	e.Match(get, "/stile/log/keys", s.publicKeys, openToAll)
 
 	e.GET("/healthz", s.healthy)
 	e.GET("/readyz", s.ready)
