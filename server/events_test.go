@@ -314,7 +314,7 @@ func TestEventFromShop(t *testing.T) {
 	if _, a := w.fromShop(with("e4", receipt)); len(a.Sent) != 0 || len(a.Withheld) != 3 || w.queued() != before {
 		t.Errorf("A9: after the withdrawal: %+v", a)
 	}
-	if _, err := w.s.ledger.Erase(t.Context(), "shop", record.Subject); err != nil {
+	if _, err := w.s.ledger.Erase(t.Context(), "shop", record.Subject, ledger.By{Actor: ledger.Visitor, Time: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	if _, a := w.fromShop(with("e5", receipt)); len(a.Sent) != 0 || w.queued() != before {

@@ -40,6 +40,21 @@ func (l *Ledger) FindKey(ctx context.Context, site string, key uuid.UUID) (Recor
 	return r, nil
 }
 
+const latestSQL = `SELECT ` + columns + ` FROM records
+	WHERE site = $1 AND subject = (SELECT subject FROM records WHERE id = $2 AND site = $1) ORDER BY time DESC, leaf DESC LIMIT 1`
+
+// Latest returns the record in force of whoever the record of an id is of, or fs.ErrNotExist.
+func (l *Ledger) Latest(ctx context.Context, site string, id uuid.UUID) (Record, error) {
+	r, err := scan(l.engine.reader().QueryRowContext(ctx, latestSQL, site, id[:]))
+	if errors.Is(err, sql.ErrNoRows) {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("finding the record of %s that follows %s: %w", site, id, l.engine.explain(err))
+	}
+	return r, nil
+}
+
 const historySQL = `SELECT ` + columns + ` FROM records WHERE site = $1 AND subject = $2 ORDER BY time DESC, leaf DESC`
 
 // History returns the records of a visitor, newest first: the first is the one in force.
@@ -54,37 +69,6 @@ func (l *Ledger) History(ctx context.Context, site string, subject uuid.UUID) ([
 		return nil, fmt.Errorf("reading the records of visitor %s of %s: %w", subject, site, err)
 	}
 	return all, nil
-}
-
-const eraseSQL = `DELETE FROM records WHERE site = $1 AND subject = $2`
-
-// Erase deletes all records of a visitor for good, and the events of their mails, and says how many records they were
-// (C10). Nothing of them is left in the database's files.
-func (l *Ledger) Erase(ctx context.Context, site string, subject uuid.UUID) (int, error) {
-	n, err := l.erase(ctx, site, subject)
-	if err != nil {
-		return 0, fmt.Errorf("erasing the records of a visitor of %s: %w", site, l.engine.explain(err))
-	}
-	if n == 0 {
-		return 0, nil
-	}
-	return int(n), l.engine.purge(ctx)
-}
-
-// erase deletes what a visitor left, all or nothing, and says how many records it was.
-func (l *Ledger) erase(ctx context.Context, site string, subject uuid.UUID) (n int64, err error) {
-	err = l.transact(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, eraseSQL, site, subject[:])
-		if err != nil {
-			return err
-		}
-		if n, err = res.RowsAffected(); err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, eraseMailSQL, site, subject[:])
-		return err
-	})
-	return n, err
 }
 
 // transact runs fn in a transaction that writes: all of it is on disk afterwards or, on an error, nothing.
