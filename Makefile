@@ -114,6 +114,8 @@ fuzz:
 	go test ./server/config -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME)
 	go test ./server/vendors -run '^$$' -fuzz FuzzTag -fuzztime $(FUZZTIME)
 	go test ./server/ledger -run '^$$' -fuzz FuzzParseLeaf -fuzztime $(FUZZTIME)
+	go test ./server/ledger -run '^$$' -fuzz FuzzParseAuditLeaf -fuzztime $(FUZZTIME)
+	go test ./server/ledger -run '^$$' -fuzz FuzzParseLeaves -fuzztime $(FUZZTIME)
 	go test ./server/policy -run '^$$' -fuzz FuzzRender -fuzztime $(FUZZTIME)
 	go test ./server/region -run '^$$' -fuzz FuzzForwardedFor -fuzztime $(FUZZTIME)
 	go test ./server/merkle -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME)

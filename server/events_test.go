@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/stilehq/stile/server/event"
+	"github.com/stilehq/stile/server/ledger"
 	"github.com/stilehq/stile/server/outbox"
 )
 
@@ -314,7 +315,7 @@ func TestEventFromShop(t *testing.T) {
 	if _, a := w.fromShop(with("e4", receipt)); len(a.Sent) != 0 || len(a.Withheld) != 3 || w.queued() != before {
 		t.Errorf("A9: after the withdrawal: %+v", a)
 	}
-	if _, err := w.s.ledger.Erase(t.Context(), "shop", record.Subject); err != nil {
+	if _, err := w.s.ledger.Erase(t.Context(), "shop", record.Subject, ledger.By{Actor: ledger.Visitor, Time: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	if _, a := w.fromShop(with("e5", receipt)); len(a.Sent) != 0 || w.queued() != before {

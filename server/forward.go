@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"io/fs"
 	"net/http"
 	"path/filepath"
 
@@ -27,9 +28,13 @@ func (s *Server) openOutbox(ctx context.Context) error {
 	return nil
 }
 
-// subject is whose a receipt is, or fs.ErrNotExist.
+// subject is whose a receipt is, or fs.ErrNotExist: where it was erased, and where its visitor has taken back everything
+// since, in a mail or through the operator, which the choice in their cookie does not know of.
 func (s *Server) subject(ctx context.Context, site string, receipt uuid.UUID) (uuid.UUID, error) {
-	r, err := s.ledger.Find(ctx, site, receipt)
+	r, err := s.ledger.Latest(ctx, site, receipt)
+	if err == nil && r.ID != receipt && r.Action == consent.Withdraw && len(r.Granted)+len(r.Services) == 0 {
+		err = fs.ErrNotExist
+	}
 	return r.Subject, err
 }
 

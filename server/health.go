@@ -35,6 +35,7 @@ type metrics struct {
 	answers  map[bool]prometheus.Counter // by whether the visitor was asked
 	choices  *prometheus.CounterVec
 	mails    *prometheus.CounterVec
+	retained retained
 }
 
 func newMetrics(db *ledger.Ledger) *metrics {
@@ -47,7 +48,8 @@ func newMetrics(db *ledger.Ledger) *metrics {
 		Name: "stile_choices_total", Help: "Choices that were recorded.",
 	}, []string{"site", "action"})
 	m.mails = mailMetric()
-	m.registry.MustRegister(answers, m.choices, m.mails,
+	m.retained = newRetained()
+	m.registry.MustRegister(answers, m.choices, m.mails, m.retained.records, m.retained.last,
 		counter("stile_ledger_commits_total", "Transactions that stored records.", func() uint64 { return db.Stats().Commits }),
 		counter("stile_ledger_busy_total", "Choices refused because too many waited.", func() uint64 { return db.Stats().Busy }),
 		counter("stile_ledger_spooled_total", "Choices that were kept in the spool while the database was away.", func() uint64 { return db.Stats().Spooled }),

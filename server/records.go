@@ -1,11 +1,13 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"net/http"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"github.com/stilehq/stile/banner"
@@ -134,11 +136,12 @@ func (s *Server) erase(c echo.Context) error {
 		if err != nil {
 			return err
 		}
-		if len(records) > 0 {
-			if _, err := s.outbox.Forget(r.Context(), st.Name, records[0].Subject); err != nil {
+		if len(records) == 0 { // it may be on its way, from another process
+			if err := s.ledger.Disown(r.Context(), st.Name, v.Choice.Receipt); err != nil {
 				return err
 			}
-			if erased, err = s.ledger.Erase(r.Context(), st.Name, records[0].Subject); err != nil {
+		} else {
+			if erased, err = s.eraseAll(r.Context(), st.Name, records[0].Subject); err != nil {
 				return err
 			}
 		}
@@ -152,6 +155,24 @@ func (s *Server) erase(c echo.Context) error {
 		return c.Redirect(http.StatusSeeOther, st.base()+"/policy?erased=1#rights")
 	}
 	return c.JSON(http.StatusOK, map[string]int{"erased": erased})
+}
+
+// eraseAll erases what is kept of a visitor, who wants it so. What waits to be sent is dropped before, while it is known
+// whose it is, and after, since more may have come meanwhile.
+func (s *Server) eraseAll(ctx context.Context, site string, subject uuid.UUID) (int, error) {
+	if _, err := s.outbox.Forget(ctx, site, subject); err != nil {
+		return 0, err
+	}
+	n, err := s.ledger.Erase(ctx, site, subject, ledger.By{Actor: ledger.Visitor, Time: s.now()})
+	if n == 0 {
+		return 0, err
+	}
+	_, late := s.outbox.Forget(ctx, site, subject)
+	if err := errors.Join(err, late, s.outbox.Purge(ctx)); err != nil {
+		// The records are gone, and that is the answer. The next run of the retention looks after traces in the database.
+		s.log.Error("records are erased, and traces of them may be left in files", "site", site, "error", err)
+	}
+	return n, nil
 }
 
 // seen answers POST /stile/{site}/seen: a visitor has read of a small change of the policy. The choice stays what it was,

@@ -160,6 +160,8 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		s.log.Warn("the configuration is not watched: reload it by SIGHUP", "error", err)
 	}
+	var jobs sync.WaitGroup
+	jobs.Go(func() { s.retain(ctx) })
 	failed := make(chan error, 1)
 	go func() { failed <- s.http.Serve(s.listener) }()
 	select {
@@ -172,6 +174,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	cancel()
 	watched()
+	jobs.Wait()
 	end, late := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer late()
 	return errors.Join(err, s.Stop(end))

@@ -21,7 +21,7 @@
 //	  - {name: Counter, category: analytics, pixel: "https://stats.shop.example/p.gif?u={page}"}
 //	  - {name: Loyalty, category: games, inline: "loyalty=1", stop: "loyalty=0", needs: [Counter], cookies: ["loy_*"]}
 //	remember: 180d                          # how long a choice holds: d, w, m (30 days) or y; at most 395d
-//	retention: 3y                           # how long records are kept: d, m or y
+//	retention: 3y                           # how long records are kept: d, m or y; {keep: 3y, then: anonymise} leaves counts
 //	appearance: {position: bottom, theme: auto, accent: "#0b5fff", control: auto}
 //	words: {en: {choose: "Choose myself"}}  # words of the site's own
 //	per_vendor: true                        # each vendor can be switched off by itself

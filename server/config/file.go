@@ -21,7 +21,7 @@ type siteFile struct {
 	Categories   map[string]categoryFile `json:"categories" jsonschema_description:"The purposes that a visitor decides on, in display order. Stile has words for necessary, functional, analytics and marketing; others need a title and a purpose in each language of the site."`
 	Tags         []tagFile               `json:"tags,omitempty" jsonschema:"maxItems=64" jsonschema_description:"What the site loads, each for a category."`
 	Remember     string                  `json:"remember,omitempty" jsonschema:"pattern=^[1-9][0-9]{0\\,3}[dwmy]$,default=180d" jsonschema_description:"How long a choice holds: a number and d, w, m (30 days) or y. At most 395d."`
-	Retention    string                  `json:"retention,omitempty" jsonschema:"pattern=^[1-9][0-9]{0\\,3}[dmy]$,default=3y" jsonschema_description:"How long consent records are kept: a number and d, m or y."`
+	Retention    retentionFile           `json:"retention,omitempty" jsonschema_description:"How long consent records are kept, after the choice has ended: a number and d, m or y, or a mapping. Default: 3y."`
 	Appearance   appearanceFile          `json:"appearance,omitempty" jsonschema_description:"How the banner looks."`
 	Words        map[string]wordsFile    `json:"words,omitempty" jsonschema_description:"Words of the site's own, by language, in place of Stile's: accept_all, embed.once and so on, as banner/words/en.yaml has them."`
 	Google       googleFile              `json:"google,omitempty" jsonschema_description:"How Google's consent mode is run. Left out, it is told what the visitor chose, with the first of its tags that is released."`
@@ -148,6 +148,12 @@ type customFile struct {
 	Policy    string       `json:"policy,omitempty" jsonschema:"pattern=^https?://" jsonschema_description:"URL of the recipient's privacy policy."`
 	Through   string       `json:"through,omitempty" jsonschema:"enum=gate" jsonschema_description:"gate: the visitor's browser asks Stile for the pixel, and Stile asks the vendor. Only for a tag that is a pixel."`
 	Forward   []string     `json:"forward,omitempty" jsonschema:"maxItems=3,uniqueItems=true,enum=ip,enum=user_agent,enum=query" jsonschema_description:"What of the visitor goes along through the gate: their address, the name of their browser, the query of the page's address. Default: nothing."`
+}
+
+// retentionFile is a length of time, or a mapping of these.
+type retentionFile struct {
+	Keep string `json:"keep,omitempty" jsonschema:"pattern=^[1-9][0-9]{0\\,3}[dmy]$,default=3y" jsonschema_description:"How long: a number and d, m or y."`
+	Then string `json:"then,omitempty" jsonschema:"enum=delete,enum=anonymise,default=delete" jsonschema_description:"What becomes of them then. anonymise: they are deleted too, and only how many of a kind there were in a month is kept."`
 }
 
 // cookieFile is a pattern, or a mapping of these.

@@ -38,6 +38,9 @@ func Schema(o Options) []byte {
 	root.Definitions["vendor"].DependentRequired = map[string][]string{"forward": {"through"}}
 	cookie := *root.Definitions["cookie"]
 	root.Definitions["cookie"] = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string", MinLength: new(uint64(1))}, &cookie}}
+	retention := *root.Definitions["retention"]
+	keep, _ := retention.Properties.Get("keep")
+	root.Definitions["retention"] = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string", Pattern: keep.Pattern}, &retention}}
 
 	category := *root.Definitions["category"]
 	root.Definitions["category"] = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{&category, {Type: "null"}}}

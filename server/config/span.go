@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/goccy/go-yaml/ast"
+
 	"github.com/stilehq/stile/server/consent"
 )
 
@@ -37,8 +39,18 @@ func memory(v value) time.Duration {
 	return d
 }
 
-// retention is how long records are kept.
+// retention is how long records are kept, and what becomes of them then: 3y, or {keep: 3y, then: anonymise}.
 func retention(v value, memory time.Duration) consent.Retention {
+	if _, isMapping := v.node.(*ast.MappingNode); !isMapping {
+		return retained(v, memory)
+	}
+	f := v.fields(keys[retentionFile]())
+	keep := retained(f.get("keep"), memory)
+	keep.Anonymise = f.get("then").oneOf("delete", "anonymise") == "anonymise"
+	return keep
+}
+
+func retained(v value, memory time.Duration) consent.Retention {
 	n, unit, ok := v.span(retentionSpan, "3y, 36m or 1095d")
 	if !ok {
 		return consent.Retention{Years: 3}

@@ -115,8 +115,14 @@ type Appearance struct {
 // Colours are "#rrggbb", or "" for what Stile chooses.
 type Colours struct{ Accent, OnAccent, Background, Text string }
 
-// Retention is how long records are kept, in calendar units.
-type Retention struct{ Years, Months, Days int }
+// Retention is how long records are kept after they ended, in calendar units, and what becomes of them then.
+type Retention struct {
+	Years, Months, Days int
+	Anonymise           bool // counts by month are kept of them
+}
+
+// Before is the moment such that what ended earlier is over.
+func (r Retention) Before(now time.Time) time.Time { return now.AddDate(-r.Years, -r.Months, -r.Days) }
 
 // Category is a purpose that the visitor decides on as a whole.
 type Category struct {

@@ -48,6 +48,16 @@ func contract(t *testing.T, made func(testing.TB) opener) {
 		{"versions of the policy stay in order", testPolicies},
 		{"requests are due in order", testRequests},
 		{"events of mails stand on a grant", testMails},
+		{"the audit trail is part of the log", testAudit},
+		{"an entry of the audit trail names nobody", testAuditRefused},
+		{"what was erased is on the audit trail", testEraseTrail},
+		{"requests are answered once", testAnswers},
+		{"records are retired when they are over", testRetire},
+		{"a visitor who came back is not retired", testRetireReturning},
+		{"retiring goes on in steps", testRetireSteps},
+		{"what is anonymous is counted", testAnonymise},
+		{"answered requests are retired", testRetireRequests},
+		{"one at a time has a claim", testClaims},
 		{"a closed ledger says so", testClosed},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, made(t)) })
@@ -229,10 +239,10 @@ func testErase(t *testing.T, open opener) {
 	if all, err := l.History(ctx, "shop", first.Subject); err != nil || len(all) != 2 || all[0].ID != second.ID {
 		t.Fatalf("history: %v, %v", all, err)
 	}
-	if n, err := l.Erase(ctx, "blog", first.Subject); n != 0 || err != nil {
+	if n, err := l.Erase(ctx, "blog", first.Subject, byVisitor); n != 0 || err != nil {
 		t.Errorf("erased in another site: %d, %v", n, err)
 	}
-	if n, err := l.Erase(ctx, "shop", first.Subject); n != 2 || err != nil {
+	if n, err := l.Erase(ctx, "shop", first.Subject, byVisitor); n != 2 || err != nil {
 		t.Errorf("erased: %d, %v", n, err)
 	}
 	for _, r := range []Record{first, second} {

@@ -84,6 +84,9 @@ type Request struct {
 	Receipt uuid.UUID // the visitor's choice, or zero
 	Time    time.Time // UTC
 	Due     time.Time // UTC
+
+	Answered time.Time // UTC, zero until it is
+	Note     string    // what was answered, for proof
 }
 
 // Ledger is where records are kept: in one SQLite file, or in PostgreSQL and what speaks its protocol.

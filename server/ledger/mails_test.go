@@ -81,7 +81,7 @@ func testMails(t *testing.T, open opener) {
 	mustMail(t, l, mailEvent(anna, "open", later))
 	wantMails(t, l, "shop", noon, rest...)
 
-	if n, err := l.Erase(ctx, "shop", ben.Subject); n != 1 || err != nil {
+	if n, err := l.Erase(ctx, "shop", ben.Subject, byVisitor); n != 1 || err != nil {
 		t.Errorf("erased %d records, %v", n, err)
 	}
 	wantMails(t, l, "shop", noon)

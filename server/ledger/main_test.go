@@ -25,6 +25,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(postgrestest.Main(m))
 }
 
+var byVisitor = By{Actor: Visitor, Time: noon}
+
 var noon = time.Date(2026, 11, 1, 12, 0, 0, 123e6, time.UTC)
 
 // record has every field that a caller fills in.

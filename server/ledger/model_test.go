@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -39,6 +40,9 @@ func TestModel(t *testing.T) {
 			"reopen":  m.reopen,
 			"find":    m.find,
 			"history": m.history,
+			"erase":   m.erase,
+			"note":    m.note,
+			"trail":   m.trail,
 		})
 	})
 }
@@ -59,6 +63,96 @@ type model struct {
 	kept   map[[2]string]Record // by site and key
 	order  []Record
 	leaves int64 // of this run and of those before it, in the same database
+	noted  []Audit
+}
+
+func (m *model) erase(t *rapid.T) {
+	if len(m.order) == 0 {
+		t.Skip("nobody")
+	}
+	who := rapid.SampledFrom(m.order).Draw(t, "of")
+	var erased []int64
+	for _, r := range m.order {
+		if r.Subject == who.Subject {
+			erased = append(erased, r.Leaf)
+			delete(m.kept, [2]string{r.Site, r.Key.String()})
+		}
+	}
+	m.order = slices.DeleteFunc(m.order, func(r Record) bool { return r.Subject == who.Subject })
+	n, err := m.ledger.Erase(context.Background(), who.Site, who.Subject, byVisitor)
+	if n != len(erased) || err != nil {
+		t.Fatalf("erased %d, %v, want %d", n, err, len(erased))
+	}
+	m.noted = append(m.noted, Audit{
+		Leaf: m.leaves, Time: noon, Actor: Visitor, Act: ActErase, Site: who.Site, Leaves: LeavesOf(erased...), Count: len(erased),
+	})
+	m.leaves++
+}
+
+func (m *model) note(t *rapid.T) {
+	a := Audit{
+		Time: noon, Actor: Operator(rapid.StringMatching(`[a-zé"\<]{0,8}`).Draw(t, "name")), Act: ActShow,
+		Site: rapid.SampledFrom(m.sites).Draw(t, "site"), Leaves: LeavesOf(rapid.SliceOfN(rapid.Int64Range(0, 99), 0, 9).Draw(t, "leaves")...),
+	}
+	got, err := m.ledger.Note(context.Background(), a)
+	if err != nil || got.Leaf != m.leaves || got.Salt == [16]byte{} {
+		t.Fatalf("%+v, %v, of %d leaves before", got, err, m.leaves)
+	}
+	m.leaves++
+	m.noted = append(m.noted, got)
+}
+
+// trail also holds what makes the log whole: each number there ever was is a record's, or an entry's, or is named by an
+// erasure, and never two of them.
+func (m *model) trail(t *rapid.T) {
+	ctx := context.Background()
+	all, err := m.ledger.Trail(ctx, "", -1, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[int64]string{}
+	see := func(leaf int64, what string) {
+		if before, twice := seen[leaf]; twice || leaf < 0 || leaf >= m.leaves {
+			t.Fatalf("leaf %d of %d is %s, and %s", leaf, m.leaves, before, what)
+		}
+		seen[leaf] = what
+	}
+	var own []Audit
+	for _, a := range all {
+		see(a.Leaf, "an entry's")
+		if a.Act == ActErase {
+			for _, r := range a.Leaves {
+				for n := r.First; n <= r.Last; n++ {
+					see(n, "erased")
+				}
+			}
+		}
+		back, err := ParseAuditLeaf(AuditLeaf(&a))
+		back.Leaf = a.Leaf
+		if err != nil || !cmp.Equal(a, back) {
+			t.Fatalf("%v, read back:\n%s", err, cmp.Diff(a, back))
+		}
+		if slices.Contains(m.sites, a.Site) {
+			if a.Act == ActErase {
+				a.Salt = [16]byte{} // the ledger's to choose
+			}
+			own = append(own, a)
+		}
+	}
+	if diff := cmp.Diff(m.noted, own); diff != "" {
+		t.Fatalf("the trail (-want +got):\n%s", diff)
+	}
+	if err := m.ledger.each(ctx, func(rows *sql.Rows) error {
+		var leaf int64
+		err := rows.Scan(&leaf)
+		see(leaf, "a record's")
+		return err
+	}, `SELECT leaf FROM records`); err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) != int(m.leaves) {
+		t.Fatalf("%d leaves are accounted for, of %d", len(seen), m.leaves)
+	}
 }
 
 func (m *model) reopen(t *rapid.T) {

@@ -57,6 +57,19 @@ func (l *Ledger) find(ctx context.Context, query string, args ...any) (Record, e
 	return Record{}, l.engine.explain(err)
 }
 
+// Latest returns the record in force of whoever the record of an id is of, or fs.ErrNotExist.
+func (l *Ledger) Latest(ctx context.Context, site string, id uuid.UUID) (Record, error) {
+	r, err := l.Find(ctx, site, id)
+	if err != nil {
+		return Record{}, err
+	}
+	all, err := l.History(ctx, site, r.Subject)
+	if err != nil {
+		return Record{}, err
+	}
+	return append(all, r)[0], nil // where it was erased meanwhile it was the last one
+}
+
 const historySQL = `SELECT ` + columns + ` FROM records WHERE site = $1 AND subject = $2 ORDER BY time DESC, leaf DESC`
 
 // History returns the records of a visitor, newest first: the first is the one in force.
@@ -95,52 +108,6 @@ func newestFirst(all []Record, waiting int) []Record {
 	}
 	slices.SortStableFunc(left, func(a, b Record) int { return b.Time.Compare(a.Time) })
 	return left
-}
-
-const eraseSQL = `DELETE FROM records WHERE site = $1 AND subject = $2`
-
-// Erase deletes all records of a visitor for good, and the events of their mails, and says how many records they were
-// (C10). Nothing of them is left in the database's files.
-func (l *Ledger) Erase(ctx context.Context, site string, subject uuid.UUID) (int, error) {
-	var waiting int
-	if l.spool != nil {
-		var err error
-		if waiting, err = l.spool.erase(ctx, site, subject); err != nil {
-			return 0, err
-		}
-	}
-	n, err := l.erase(ctx, site, subject)
-	if err != nil {
-		return waiting, fmt.Errorf("erasing the records of a visitor of %s: %w", site, l.engine.explain(err))
-	}
-	if n == 0 {
-		return waiting, nil
-	}
-	return waiting + int(n), l.engine.purge(ctx)
-}
-
-// erase deletes what a visitor left, all or nothing, and says how many records it was.
-func (l *Ledger) erase(ctx context.Context, site string, subject uuid.UUID) (n int64, err error) {
-	err = l.transact(ctx, func(tx *sql.Tx) error {
-		if _, err := l.engine.lock(ctx, tx); err != nil {
-			return err
-		}
-		if err := l.cover(ctx, tx); err != nil {
-			return err
-		}
-		res, err := tx.ExecContext(ctx, eraseSQL, site, subject[:])
-		if err != nil {
-			return err
-		}
-		if n, err = res.RowsAffected(); err != nil {
-			return err
-		}
-		if _, err = tx.ExecContext(ctx, eraseMailSQL, site, subject[:]); err != nil {
-			return err
-		}
-		return l.engine.erased(ctx, tx, site, subject)
-	})
-	return n, err
 }
 
 // transact runs fn in a transaction that writes: all of it is on disk afterwards or, on an error, nothing.

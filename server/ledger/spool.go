@@ -302,7 +302,7 @@ func (l *Ledger) brought(ctx context.Context, batch []*pending, places []int64) 
 	var errs []error
 	for i, p := range batch {
 		if p.erase != uuid.Nil {
-			if _, err := l.erase(ctx, p.row.record.Site, p.erase); err != nil {
+			if _, err := l.erase(ctx, p.row.record.Site, p.erase, By{Actor: Visitor, Time: time.Now()}); err != nil {
 				return err
 			}
 		}

@@ -195,7 +195,7 @@ func TestSpoolsOfOneVisitor(t *testing.T) {
 					t.Fatalf("%v, %d records of %s: %v", err, len(history), found.Subject, ids)
 				}
 				wantMails(t, s.ledgers[3], "shop", noon, MailCount{Message: "2026-11", Opens: 1, Openers: 1})
-				if n, err := s.ledgers[3].Erase(ctx, "shop", found.Subject); n != len(history) || err != nil {
+				if n, err := s.ledgers[3].Erase(ctx, "shop", found.Subject, By{Actor: Visitor, Time: noon}); n != len(history) || err != nil {
 					t.Errorf("erased %d of %d, %v", n, len(history), err)
 				}
 			})
@@ -212,7 +212,7 @@ func TestEraseWhileAway(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			_, err = l.Erase(ctx, "shop", y.Subject)
+			_, err = l.Erase(ctx, "shop", y.Subject, By{Actor: Visitor, Time: noon})
 			return err
 		},
 		"by the receipt alone": func(l *Ledger, x Record) error { return l.Disown(ctx, "shop", x.ID) },
@@ -244,7 +244,7 @@ func TestEraseWhileAway(t *testing.T) {
 		s := newServers(t, 1)
 		s.cut(0)
 		x := mustAppend(t, s.ledgers[0], record("shop"))
-		if n, err := s.ledgers[0].Erase(ctx, "shop", x.Subject); n != 1 || err == nil {
+		if n, err := s.ledgers[0].Erase(ctx, "shop", x.Subject, By{Actor: Visitor, Time: noon}); n != 0 || err == nil {
 			t.Errorf("erased %d, %v; it is not known what the database has", n, err)
 		}
 		s.heal(0)

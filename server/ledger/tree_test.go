@@ -84,7 +84,7 @@ func testTree(t *testing.T, open opener) {
 	}
 
 	// What is erased leaves the log whole.
-	if n, err := l.Erase(ctx, "shop", all[7].Subject); n != 1 || err != nil {
+	if n, err := l.Erase(ctx, "shop", all[7].Subject, By{Actor: Visitor, Time: noon}); n != 1 || err != nil {
 		t.Fatal(n, err)
 	}
 	later := mustAppend(t, l, record("shop"))

@@ -12,7 +12,8 @@
 //
 // A message stands on somebody's consent (Message.Subject): Forget drops what waits when that is withdrawn.
 //
-// One process has the file. A second one sends what it finds there when it opens it, and does not see what the first adds.
+// One process has the file. A second one sends what it finds there when it opens it, and does not see what the first adds;
+// Drop is for it. The first one looks into the file before each attempt, and finds what was dropped there gone.
 package outbox
 
 import (

@@ -103,24 +103,24 @@ func (o *Outbox) addOffered(offered []Message) *task {
 	var entries []*entry
 	ctx := context.Background()
 	for i := range offered {
-		m := &offered[i]
-		err := o.complete(m)
-		if err == nil {
-			err = o.find(ctx, m)
-		}
-		if err != nil {
-			o.counts.dropped.Add(1)
-			level := slog.LevelWarn
-			if errors.Is(err, fs.ErrNotExist) {
-				level = slog.LevelDebug // whose consent it was has been erased since
-			}
-			o.log.Log(ctx, level, "a message is not sent", "site", m.Site, "tag", m.Tag, "error", err)
+		if err := o.complete(&offered[i]); err != nil {
+			o.refuse(ctx, &offered[i], err)
 			continue
 		}
-		list = append(list, *m)
+		list = append(list, offered[i])
 	}
 	return &task{
 		run: func(ctx context.Context, tx *sql.Tx) (err error) {
+			// Here, while nobody else can write: whoever is found and erased a moment later is in the file for Drop to see.
+			var known []Message
+			for i := range list {
+				if err := o.find(ctx, &list[i]); err != nil {
+					o.refuse(ctx, &list[i], err)
+					continue
+				}
+				known = append(known, list[i])
+			}
+			list = known
 			entries, err = o.insert(ctx, tx, list, false)
 			return err
 		},
@@ -131,6 +131,16 @@ func (o *Outbox) addOffered(offered []Message) *task {
 			o.admit(entries, err)
 		},
 	}
+}
+
+// refuse says of what was offered why it is not sent.
+func (o *Outbox) refuse(ctx context.Context, m *Message, err error) {
+	o.counts.dropped.Add(1)
+	level := slog.LevelWarn
+	if errors.Is(err, fs.ErrNotExist) {
+		level = slog.LevelDebug // whose consent it was has been erased since
+	}
+	o.log.Log(ctx, level, "a message is not sent", "site", m.Site, "tag", m.Tag, "error", err)
 }
 
 // insert writes messages that are new, and makes room for them in the count of what waits. Where there is not enough, all
