@@ -1,0 +1,156 @@
+package receipt
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+)
+
+// A receipt is rebuilt and compared byte for byte, by programs that are years younger than the one that wrote it. So its
+// JSON is written here: what encoding/json escapes, and how, has changed before.
+
+// object is a JSON object whose members keep their order.
+type object []member
+
+type member struct {
+	key   string
+	value any // string, int64, bool, object or list
+}
+
+// list is a JSON array.
+type list []any
+
+func texts(of []string) list {
+	l := make(list, len(of))
+	for i, s := range of {
+		l[i] = s
+	}
+	return l
+}
+
+func (o *object) put(key string, value any) { *o = append(*o, member{key, value}) }
+
+// putText leaves out what is not known.
+func (o *object) putText(key, value string) {
+	if value != "" {
+		o.put(key, value)
+	}
+}
+
+// writer writes JSON, in lines with an indent or all in one line. Where each record of a receipt begins is noted, so that
+// an altered line can be said to be of one.
+type writer struct {
+	bytes.Buffer
+	flat   bool
+	depth  int
+	starts []int // offsets of what is in the list "records",
+	ended  int   // and of its end
+}
+
+func (w *writer) value(v any) {
+	switch v := v.(type) {
+	case string:
+		w.text(v)
+	case int64:
+		w.WriteString(strconv.FormatInt(v, 10))
+	case bool:
+		w.WriteString(strconv.FormatBool(v))
+	case object:
+		w.object(v)
+	case list:
+		w.list(v, false)
+	default:
+		panic(fmt.Sprintf("receipt: %T in a document", v)) // its builder is in this package
+	}
+}
+
+func (w *writer) object(o object) {
+	w.WriteByte('{')
+	w.depth++
+	for i, m := range o {
+		w.comma(i)
+		w.line()
+		w.text(m.key)
+		w.WriteByte(':')
+		if !w.flat {
+			w.WriteByte(' ')
+		}
+		if l, ok := m.value.(list); ok {
+			w.list(l, m.key == "records")
+			continue
+		}
+		w.value(m.value)
+	}
+	w.close('}', len(o) > 0)
+}
+
+// list writes a list: of objects each on lines of its own, else all on one.
+func (w *writer) list(l list, records bool) {
+	inline := true
+	for _, v := range l {
+		if _, ok := v.(object); ok {
+			inline = false
+		}
+	}
+	w.WriteByte('[')
+	w.depth++
+	for i, v := range l {
+		w.comma(i)
+		if !inline {
+			w.line()
+		} else if i > 0 && !w.flat {
+			w.WriteByte(' ')
+		}
+		if records {
+			w.starts = append(w.starts, w.Len())
+		}
+		w.value(v)
+	}
+	w.close(']', !inline)
+	if records {
+		w.ended = w.Len()
+	}
+}
+
+func (w *writer) comma(i int) {
+	if i > 0 {
+		w.WriteByte(',')
+	}
+}
+
+func (w *writer) close(with byte, line bool) {
+	w.depth--
+	if line {
+		w.line()
+	}
+	w.WriteByte(with)
+}
+
+func (w *writer) line() {
+	if w.flat {
+		return
+	}
+	w.WriteByte('\n')
+	for range w.depth {
+		w.WriteString("  ")
+	}
+}
+
+// text writes a string (RFC 8259, 7). What is no UTF-8 becomes U+FFFD.
+func (w *writer) text(s string) {
+	w.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			w.WriteByte('\\')
+			w.WriteRune(r)
+		case r == '\n':
+			w.WriteString(`\n`)
+		case r < 0x20 || r == 0x7f:
+			fmt.Fprintf(w, `\u%04x`, r)
+		default:
+			w.WriteRune(r)
+		}
+	}
+	w.WriteByte('"')
+}
