@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,15 +43,15 @@ func Check(doc []byte, keys note.Verifiers) (*Genuine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: the receipt was altered, or was never one", err)
 	}
-	again := d.render(key, value)
-	if !bytes.Equal(again.Bytes(), doc) {
-		return nil, d.altered(doc, again, key, value, keys)
+	again := d.render(key)
+	if want := withValue(again.Bytes(), value); !bytes.Equal(want, doc) {
+		return nil, altered(doc, want, again, verifyAltered(doc, key, value, keys))
 	}
 	point, err := parseCheckpoint(checkpointText(r.Checkpoint))
 	if err != nil {
 		return nil, fmt.Errorf("%w: get the receipt again", err)
 	}
-	wrong := []error{verify(d.render(key, "").Bytes(), key, value, keys), openCheckpoint(r.Checkpoint, keys)}
+	wrong := []error{verify(again.Bytes(), key, value, keys), openCheckpoint(r.Checkpoint, keys)}
 	if err := errors.Join(append(wrong, d.prove(point)...)...); err != nil {
 		return nil, err
 	}
@@ -166,37 +167,30 @@ func verify(doc []byte, key, value string, keys note.Verifiers) error {
 	return nil
 }
 
-// altered says where a document differs from the one that its records make, and whether it was signed that way.
-func (d *document) altered(doc []byte, again *writer, key, value string, keys note.Verifiers) error {
-	want := again.Bytes()
+// verifyAltered checks the signature over a document that is not what its records make.
+func verifyAltered(doc []byte, key, value string, keys note.Verifiers) error {
+	before, after := doc, []byte(nil)
+	if i := bytes.LastIndex(doc, []byte(value)); i >= 0 {
+		before, after = doc[:i], doc[i+len(value):]
+	}
+	return verify(slices.Concat(before, after), key, value, keys)
+}
+
+// altered says where a document differs from the one that its records make, and what that means.
+func altered(doc, want []byte, again *writer, signature error) error {
 	at := 0
 	for at < len(doc) && at < len(want) && doc[at] == want[at] {
 		at++
 	}
 	where := fmt.Sprintf("line %d", lineAt(want, at))
-	if at < len(want) {
-		for i, start := range again.starts {
-			if at >= start && at < d.end(again, i) {
-				where += fmt.Sprintf(" (record %d)", i+1)
-			}
-		}
+	if i := again.record(at); i > 0 {
+		where += fmt.Sprintf(" (record %d)", i)
 	}
 	means := "the receipt was altered after it was signed"
-	if i := bytes.LastIndex(doc, []byte(value)); i >= 0 && value != "" {
-		blank := append(append([]byte{}, doc[:i]...), doc[i+len(value):]...)
-		if verify(blank, key, value, keys) == nil {
-			means = "whoever signed the receipt wrote something else into it than the log has"
-		}
+	if signature == nil {
+		means = "whoever signed the receipt wrote something else into it than the log has"
 	}
 	return fmt.Errorf("%s is %s, and the log's records make it %s: %s", where, excerpt(doc, at), excerpt(want, at), means)
-}
-
-// end is the offset after a record.
-func (d *document) end(w *writer, i int) int {
-	if i+1 < len(w.starts) {
-		return w.starts[i+1]
-	}
-	return w.ended
 }
 
 func lineAt(doc []byte, at int) int { return 1 + bytes.Count(doc[:min(at, len(doc))], []byte("\n")) }

@@ -38,7 +38,6 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
-	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/ledger"
 )
 
@@ -108,22 +107,31 @@ func sign(r Receipt, signer note.Signer) ([]byte, error) {
 		return nil, fmt.Errorf("it is to be signed by a key named %q, not %q", KeyName, signer.Name())
 	}
 	key := fmt.Sprintf("%s+%08x", KeyName, signer.KeyHash())
-	sig, err := signer.Sign(message(d.render(key, "").Bytes()))
+	blank := d.render(key).Bytes()
+	sig, err := signer.Sign(message(blank))
 	if err != nil {
 		return nil, fmt.Errorf("signing it: %w", err)
 	}
 	if len(sig) != ed25519.SignatureSize {
 		return nil, fmt.Errorf("signing it: a signature of %d bytes is no Ed25519 signature", len(sig))
 	}
-	doc := d.render(key, base64.StdEncoding.EncodeToString(sig)).Bytes()
+	doc := withValue(blank, base64.StdEncoding.EncodeToString(sig))
 	if len(doc) > MaxSize {
-		return nil, fmt.Errorf("it has %d bytes, more than the %d that one may have", len(doc), MaxSize)
+		return nil, fmt.Errorf("it has more than the %d bytes that one may have", MaxSize)
 	}
 	return doc, nil
 }
 
 // message is what is signed of a document.
 func message(doc []byte) []byte { return append([]byte(signed), doc...) }
+
+// tail is what follows a signature's value.
+const tail = "\"\n  }\n}\n"
+
+// withValue is a document with its signature's value.
+func withValue(blank []byte, value string) []byte {
+	return slices.Concat(blank[:len(blank)-len(tail)], []byte(value), []byte(tail))
+}
 
 // document is a receipt with its records read out of the log's entries, oldest first.
 type document struct {
@@ -154,14 +162,14 @@ func newDocument(r Receipt) (*document, error) {
 	slices.SortStableFunc(d.Entries, func(a, b Entry) int {
 		return cmp.Or(a.Record.Time.Compare(b.Record.Time), cmp.Compare(a.Record.Leaf, b.Record.Leaf))
 	})
-	seen := make(map[any]bool)
+	seen, known := make(map[any]bool), memory{r.Words, r.Lists, make(map[string]*words), make(map[string]bool)}
 	for i := range d.Entries {
 		r := &d.Entries[i].Record
 		if seen[r.Leaf] || seen[r.ID] {
 			return nil, fmt.Errorf("record %d (%s) is in it twice", i+1, r.ID)
 		}
 		seen[r.Leaf], seen[r.ID] = true, true
-		s, err := d.show(r)
+		s, err := known.shown(r)
 		if err != nil {
 			return nil, err
 		}
@@ -187,16 +195,8 @@ func (e *Entry) read(site string, subject uuid.UUID) error {
 	return nil
 }
 
-func (d *document) show(r *ledger.Record) (shown, error) {
-	entries, known := d.Lists[r.List]
-	if known && consent.ListID(entries) != r.List {
-		return shown{}, fmt.Errorf("the vendor list of record %s is not the one that it names, %s", r.ID, r.List)
-	}
-	return newShown(r, d.Words[r.Notice], entries)
-}
-
-// render writes the document, with a signature's value.
-func (d *document) render(key, value string) *writer {
+// render writes the document, with a signature that has no value yet.
+func (d *document) render(key string) *writer {
 	newest, shown := &d.Entries[len(d.Entries)-1].Record, &d.shown[len(d.shown)-1]
 	o := object{
 		{"@context", context()},
@@ -214,7 +214,9 @@ func (d *document) render(key, value string) *writer {
 	have := make(map[string]bool)
 	for i := range d.Entries {
 		e := &d.Entries[i]
-		records = append(records, append(d.place.record(&e.Record, &d.shown[i]), member{"stile:log", e.log()}))
+		records = append(records, lazy(func() object {
+			return append(d.place.record(&e.Record, &d.shown[i]), member{"stile:log", e.log()})
+		}))
 		if text, ok := d.Words[e.Record.Notice]; ok && !have["words "+e.Record.Notice] {
 			have["words "+e.Record.Notice] = true
 			words = append(words, object{{"dct:identifier", e.Record.Notice}, {"stile:text", string(text)}})
@@ -228,7 +230,7 @@ func (d *document) render(key, value string) *writer {
 	o.put("stile:words", words)
 	o.put("stile:lists", lists)
 	o.put("stile:checkpoint", string(d.Checkpoint))
-	o.put("stile:signature", object{{"stile:key", key}, {"stile:value", value}})
+	o.put("stile:signature", object{{"stile:key", key}, {"stile:value", ""}})
 	w := &writer{}
 	w.object(o)
 	w.WriteByte('\n')

@@ -82,7 +82,14 @@ func Record27560(address string, r *ledger.Record, text []byte, entries []string
 	if err != nil {
 		return nil, err
 	}
-	s, err := newShown(r, text, entries)
+	known := memory{make(map[string][]byte), make(map[string][]string), make(map[string]*words), make(map[string]bool)}
+	if text != nil {
+		known.texts[r.Notice] = text
+	}
+	if entries != nil {
+		known.lists[r.List] = entries
+	}
+	s, err := known.shown(r)
 	if err != nil {
 		return nil, err
 	}

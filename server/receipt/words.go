@@ -4,11 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/ledger"
 )
 
@@ -32,13 +34,21 @@ type category struct {
 
 type service struct{ ID, Name, Company, Policy string }
 
+// maxNames bounds what is compared each with each: far more than a configuration may have.
+const maxNames = 1000
+
 func readWords(text []byte) (*words, error) {
 	var notice struct{ View *words }
 	if err := json.Unmarshal(text, &notice); err != nil {
 		return nil, err
 	}
 	if notice.View == nil {
-		return nil, fmt.Errorf("there is no View in it")
+		return nil, errors.New("there is no View in it")
+	}
+	for _, c := range notice.View.Categories {
+		if len(c.Services) > maxNames || len(notice.View.Categories) > maxNames {
+			return nil, fmt.Errorf("there are more than %d purposes or vendors in it", maxNames)
+		}
 	}
 	return notice.View, nil
 }
@@ -69,8 +79,8 @@ func (c *category) service(id string) service {
 
 // shown is what a record's visitor was shown.
 type shown struct {
-	words   *words   // empty where the text is not known
-	known   bool     // it is
+	words   *words   // empty where they are not known
+	known   bool     // they are
 	entries []string // of the vendor list, without the controller; nil where it is not known
 	company string   // that is answerable, "" where it is not known
 	contact string
@@ -78,17 +88,33 @@ type shown struct {
 
 const controllerEntry = "controller=" // consent.Site.Entries
 
-func newShown(r *ledger.Record, text []byte, entries []string) (shown, error) {
-	s := shown{words: &words{}}
-	if text != nil {
-		if noticeHash(text) != r.Notice || !utf8.Valid(text) {
-			return s, fmt.Errorf("the words of record %s are not those that it names, %s", r.ID, r.Notice)
+// memory is the words and lists that records name, each read once.
+type memory struct {
+	texts map[string][]byte
+	lists map[string][]string
+	read  map[string]*words
+	fits  map[string]bool
+}
+
+// shown is what a record's visitor was shown, as far as it is known. Words and lists that are not those that the record
+// names are an error.
+func (m *memory) shown(r *ledger.Record) (shown, error) {
+	for _, names := range [][]string{r.Granted, r.Denied, r.Services, r.Refused} {
+		if len(names) > maxNames {
+			return shown{}, fmt.Errorf("record %s names more than %d purposes or vendors", r.ID, maxNames)
 		}
-		w, err := readWords(text)
-		if err != nil {
-			return s, fmt.Errorf("the words %s of record %s cannot be read: %w", r.Notice, r.ID, err)
-		}
-		s.words, s.known = w, true
+	}
+	w, err := m.words(r)
+	if err != nil {
+		return shown{}, err
+	}
+	s := shown{words: w, known: w != nil}
+	if !s.known {
+		s.words = &words{}
+	}
+	entries, err := m.list(r)
+	if err != nil {
+		return shown{}, err
 	}
 	for _, e := range entries {
 		if name, ok := strings.CutPrefix(e, controllerEntry); ok {
@@ -101,6 +127,34 @@ func newShown(r *ledger.Record, text []byte, entries []string) (shown, error) {
 		s.company, s.contact = s.words.Controller, s.words.Contact
 	}
 	return s, nil
+}
+
+func (m *memory) words(r *ledger.Record) (*words, error) {
+	text, known := m.texts[r.Notice]
+	if w := m.read[r.Notice]; w != nil || !known {
+		return w, nil
+	}
+	if noticeHash(text) != r.Notice || !utf8.Valid(text) {
+		return nil, fmt.Errorf("the words of record %s are not those that it names, %s", r.ID, r.Notice)
+	}
+	w, err := readWords(text)
+	if err != nil {
+		return nil, fmt.Errorf("the words %s of record %s cannot be read: %w", r.Notice, r.ID, err)
+	}
+	m.read[r.Notice] = w
+	return w, nil
+}
+
+func (m *memory) list(r *ledger.Record) ([]string, error) {
+	entries, known := m.lists[r.List]
+	if !known || m.fits[r.List] {
+		return entries, nil
+	}
+	if len(entries) > maxNames || consent.ListID(entries) != r.List {
+		return nil, fmt.Errorf("the vendor list of record %s is not the one that it names, %s", r.ID, r.List)
+	}
+	m.fits[r.List] = true
+	return entries, nil
 }
 
 // categories are those that the visitor read of, in that order, and then those that only the record or the list names.

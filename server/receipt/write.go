@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // A receipt is rebuilt and compared byte for byte, by programs that are years younger than the one that wrote it. So its
@@ -14,11 +15,14 @@ type object []member
 
 type member struct {
 	key   string
-	value any // string, int64, bool, object or list
+	value any // string, int64, bool, object, lazy or list
 }
 
 // list is a JSON array.
 type list []any
+
+// lazy is an object that is built when it is written.
+type lazy func() object
 
 func texts(of []string) list {
 	l := make(list, len(of))
@@ -47,6 +51,18 @@ type writer struct {
 	ended  int   // and of its end
 }
 
+// record is the record that an offset is in, from 1; 0 where it is in none.
+func (w *writer) record(at int) int {
+	if at >= w.ended {
+		return 0
+	}
+	n := 0
+	for n < len(w.starts) && at >= w.starts[n] {
+		n++
+	}
+	return n
+}
+
 func (w *writer) value(v any) {
 	switch v := v.(type) {
 	case string:
@@ -57,6 +73,8 @@ func (w *writer) value(v any) {
 		w.WriteString(strconv.FormatBool(v))
 	case object:
 		w.object(v)
+	case lazy:
+		w.object(v())
 	case list:
 		w.list(v, false)
 	default:
@@ -88,13 +106,17 @@ func (w *writer) object(o object) {
 func (w *writer) list(l list, records bool) {
 	inline := true
 	for _, v := range l {
-		if _, ok := v.(object); ok {
+		switch v.(type) {
+		case object, lazy:
 			inline = false
 		}
 	}
 	w.WriteByte('[')
 	w.depth++
 	for i, v := range l {
+		if w.Len() > MaxSize {
+			break // it is none already, whatever follows
+		}
 		w.comma(i)
 		if !inline {
 			w.line()
@@ -139,18 +161,27 @@ func (w *writer) line() {
 // text writes a string (RFC 8259, 7). What is no UTF-8 becomes U+FFFD.
 func (w *writer) text(s string) {
 	w.WriteByte('"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			w.WriteByte('\\')
-			w.WriteRune(r)
-		case r == '\n':
-			w.WriteString(`\n`)
-		case r < 0x20 || r == 0x7f:
-			fmt.Fprintf(w, `\u%04x`, r)
-		default:
-			w.WriteRune(r)
+	s = strings.ToValidUTF8(s, "\ufffd")
+	from := 0 // of what is not written yet
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c == 0x7f || c == '"' || c == '\\' {
+			w.WriteString(s[from:i])
+			w.escape(c)
+			from = i + 1
 		}
 	}
+	w.WriteString(s[from:])
 	w.WriteByte('"')
+}
+
+func (w *writer) escape(c byte) {
+	switch c {
+	case '"', '\\':
+		w.WriteByte('\\')
+		w.WriteByte(c)
+	case '\n':
+		w.WriteString(`\n`)
+	default:
+		fmt.Fprintf(w, `\u%04x`, c)
+	}
 }
