@@ -44,18 +44,18 @@ func Check(doc []byte, keys note.Verifiers) (*Genuine, error) {
 		return nil, fmt.Errorf("%w: the receipt was altered, or was never one", err)
 	}
 	again := d.render(key)
-	if want := withValue(again.Bytes(), value); !bytes.Equal(want, doc) {
+	if want := withValue(again.out.Bytes(), value); !bytes.Equal(want, doc) {
 		return nil, altered(doc, want, again, verifyAltered(doc, key, value, keys))
 	}
-	point, err := parseCheckpoint(checkpointText(r.Checkpoint))
+	point, err := readCheckpoint(r.Checkpoint)
 	if err != nil {
 		return nil, fmt.Errorf("%w: get the receipt again", err)
 	}
-	wrong := []error{verify(again.Bytes(), key, value, keys), openCheckpoint(r.Checkpoint, keys)}
+	wrong := []error{verify(again.out.Bytes(), key, value, keys), verifyCheckpoint(r.Checkpoint, keys)}
 	if err := errors.Join(append(wrong, d.prove(point)...)...); err != nil {
 		return nil, err
 	}
-	return &Genuine{Receipt: d.Receipt, Key: key, Log: point.origin, Size: point.size, At: point.time, doc: d}, nil
+	return &Genuine{Receipt: d.Receipt, Key: key, Log: point.Origin, Size: point.Size, At: point.Time, doc: d}, nil
 }
 
 // file is what a receipt is made again from: the rest of it follows.

@@ -39,6 +39,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/stilehq/stile/server/ledger"
+	"github.com/stilehq/stile/server/merkle"
 )
 
 // Version is the form of a receipt.
@@ -96,7 +97,7 @@ func sign(r Receipt, signer note.Signer) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	point, err := parseCheckpoint(checkpointText(r.Checkpoint))
+	point, err := readCheckpoint(r.Checkpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +108,7 @@ func sign(r Receipt, signer note.Signer) ([]byte, error) {
 		return nil, fmt.Errorf("it is to be signed by a key named %q, not %q", KeyName, signer.Name())
 	}
 	key := fmt.Sprintf("%s+%08x", KeyName, signer.KeyHash())
-	blank := d.render(key).Bytes()
+	blank := d.render(key).out.Bytes()
 	sig, err := signer.Sign(message(blank))
 	if err != nil {
 		return nil, fmt.Errorf("signing it: %w", err)
@@ -233,7 +234,7 @@ func (d *document) render(key string) *writer {
 	o.put("stile:signature", object{{"stile:key", key}, {"stile:value", ""}})
 	w := &writer{}
 	w.object(o)
-	w.WriteByte('\n')
+	w.out.WriteByte('\n')
 	return w
 }
 
@@ -246,17 +247,17 @@ func (e *Entry) log() object {
 }
 
 // prove checks that each record is in the log, and says which is not.
-func (d *document) prove(at checkpoint) (wrong []error) {
+func (d *document) prove(at merkle.Checkpoint) (wrong []error) {
 	for i := range d.Entries {
 		e := &d.Entries[i]
 		id, number := e.Record.ID, e.Record.Leaf
-		switch err := tlog.CheckRecord(e.Proof, at.size, at.root, number, tlog.RecordHash(e.leaf)); {
-		case number >= at.size:
+		switch err := tlog.CheckRecord(e.Proof, at.Size, at.Root, number, tlog.RecordHash(e.leaf)); {
+		case number >= at.Size:
 			wrong = append(wrong, fmt.Errorf("record %d (%s) has number %d, and the log had %d entries at the checkpoint: the proof is of "+
-				"another log, or of another time", i+1, id, number, at.size))
+				"another log, or of another time", i+1, id, number, at.Size))
 		case err != nil:
 			wrong = append(wrong, fmt.Errorf("record %d (%s) is not entry %d of the log %s: its proof does not lead to the checkpoint; the "+
-				"proof is of another log, or the record was altered", i+1, id, number, at.origin))
+				"proof is of another log, or the record was altered", i+1, id, number, at.Origin))
 		}
 	}
 	return wrong

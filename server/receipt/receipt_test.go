@@ -229,11 +229,11 @@ func TestNotGenuine(t *testing.T) {
 		},
 		{
 			"a checkpoint that is none", replace(r.Entries[0].Record.Time.Format(`\n2006-`), `\n2O26-`), keys,
-			[]string{`the checkpoint is none of a log of Stile's: get the receipt again`},
+			[]string{`the log's checkpoint cannot be read: .*: get the receipt again`},
 		},
 		{
 			"a checkpoint too large to be", replace(`\n7\n`, `\n9223372036854775807\n`), keys,
-			[]string{`the checkpoint is none of a log of Stile's: get the receipt again`},
+			[]string{`the log's checkpoint cannot be read: .*: get the receipt again`},
 		},
 		{
 			"a key that nobody knows", signAgain(t, genuine, key), receipttest.Verifiers(receipttest.NewLog("shop").Key),
@@ -335,12 +335,30 @@ func TestMakeRefuses(t *testing.T) {
 		{"another number", func(r *receipt.Receipt) { r.Entries[2].Record.Leaf++ }, "is not entry 6 of the log"},
 		{"a negative number", func(r *receipt.Receipt) { r.Entries[2].Record.Leaf = -1 }, "is not entry -1 of the log"},
 		{"an old checkpoint", func(r *receipt.Receipt) { r.Checkpoint = receipttest.NewLog("shop").Checkpoint() }, "the log had 0 entries at the checkpoint"},
-		{"no checkpoint", func(r *receipt.Receipt) { r.Checkpoint = nil }, "the checkpoint is none of a log of Stile's"},
+		{"no checkpoint", func(r *receipt.Receipt) { r.Checkpoint = nil }, "the log's checkpoint cannot be read"},
 		{"no proof", func(r *receipt.Receipt) { r.Entries[0].Proof = nil }, "its proof does not lead to the checkpoint"},
 		{"an address with a path", func(r *receipt.Receipt) { r.Address += "/x" }, `"https://consent.shop.example/x" is no address of a consent host`},
 		{"no address", func(r *receipt.Receipt) { r.Address = "" }, `"" is no address`},
 		{"other words", func(r *receipt.Receipt) { r.Words[r.Entries[0].Record.Notice] = []byte(`{"View":{}}`) }, "are not those that it names"},
 		{"another list", func(r *receipt.Receipt) { r.Lists[r.Entries[0].Record.List] = nil }, "is not the one that it names"},
+		{"too many purposes", func(r *receipt.Receipt) { r.Entries[0].Record.Granted = make([]string, 1001) }, "names more than 1000 purposes or vendors"},
+		{"too long a list", func(r *receipt.Receipt) {
+			id := consent.ListID(make([]string, 1001))
+			r.Entries[0].Record.List, r.Lists[id] = id, make([]string, 1001)
+		}, "has more than 1000 entries"},
+		{"words of too much", func(r *receipt.Receipt) {
+			hash, words := receipttest.Words(`{"View":{"Categories":[{}` + strings.Repeat(",{}", 1000) + `]}}`)
+			r.Entries[0].Record.Notice, r.Words[hash] = hash, words
+		}, "there are more than 1000 purposes or vendors in it"},
+		{"too much in all", func(r *receipt.Receipt) {
+			hash, words := receipttest.Words(`{"View":{"Lang":"` + strings.Repeat("x", receipt.MaxSize) + `"}}`)
+			log := receipttest.NewLog("large")
+			record := r.Entries[0].Record
+			record.Notice = hash
+			log.Add(&record)
+			*r = log.Receipt([]ledger.Record{record})
+			r.Words[hash] = words
+		}, "it has more than the 16777216 bytes that one may have"},
 		{"no year", func(r *receipt.Receipt) { r.Made = time.Date(12026, 1, 1, 0, 0, 0, 0, time.UTC) }, "it is of the year 12026"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -460,7 +478,7 @@ func TestRealNotices(t *testing.T) {
 		at := func(path ...any) any { return dig(t, got, path...) }
 		for i, c := range view.Categories {
 			of := []any{"records", 0, "dpv:hasProcess", i}
-			purpose := append(of[:4:4], "dpv:hasPurpose")
+			purpose := append(slices.Clone(of), "dpv:hasPurpose")
 			if at(append(purpose, "dct:title")...) != c.Title || at(append(purpose, "dct:description")...) != c.Purpose {
 				t.Errorf("%s, %s: %v is not what was read of %s", n.Regime, n.Language, at(purpose...), c.Name)
 			}
@@ -472,7 +490,7 @@ func TestRealNotices(t *testing.T) {
 				t.Errorf("%s: %s is %v without consent, or with it", n.Regime, c.Name, model)
 			}
 			for j, s := range c.Services {
-				to := append(of[:4:4], "dpv:hasRecipient", j, "dct:identifier")
+				to := append(slices.Clone(of), "dpv:hasRecipient", j, "dct:identifier")
 				if id, _ := at(to...).(string); !slices.ContainsFunc(c.Services, func(s2 bannerService) bool { return s2.ID == id }) {
 					t.Errorf("%s: recipient %v, want %s", n.Regime, id, s.ID)
 				}

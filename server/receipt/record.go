@@ -69,7 +69,8 @@ func newPlace(address, site string) (place, error) {
 	return place(address + "/stile/" + url.PathEscape(site)), nil
 }
 
-func (p place) notice(hash string) string    { return string(p) + "/notice/" + url.PathEscape(hash) }
+func (p place) notice(hash string) string { return string(p) + "/notice/" + url.PathEscape(hash) }
+
 func (p place) policy(version string) string { return string(p) + "/policy/" + url.PathEscape(version) }
 
 func urn(id uuid.UUID) string { return "urn:uuid:" + id.String() }
@@ -95,8 +96,8 @@ func Record27560(address string, r *ledger.Record, text []byte, entries []string
 	}
 	w := writer{flat: true}
 	w.object(append(object{{"@context", context()}}, p.record(r, &s)...))
-	w.WriteByte('\n')
-	return w.Bytes(), nil
+	w.out.WriteByte('\n')
+	return w.out.Bytes(), nil
 }
 
 var country = regexp.MustCompile(`^[A-Z]{2}$`)

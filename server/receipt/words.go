@@ -150,7 +150,10 @@ func (m *memory) list(r *ledger.Record) ([]string, error) {
 	if !known || m.fits[r.List] {
 		return entries, nil
 	}
-	if len(entries) > maxNames || consent.ListID(entries) != r.List {
+	if len(entries) > maxNames {
+		return nil, fmt.Errorf("the vendor list of record %s has more than %d entries", r.ID, maxNames)
+	}
+	if consent.ListID(entries) != r.List {
 		return nil, fmt.Errorf("the vendor list of record %s is not the one that it names, %s", r.ID, r.List)
 	}
 	m.fits[r.List] = true

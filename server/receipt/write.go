@@ -44,7 +44,7 @@ func (o *object) putText(key, value string) {
 // writer writes JSON, in lines with an indent or all in one line. Where each record of a receipt begins is noted, so that
 // an altered line can be said to be of one.
 type writer struct {
-	bytes.Buffer
+	out    bytes.Buffer
 	flat   bool
 	depth  int
 	starts []int // offsets of what is in the list "records",
@@ -68,9 +68,9 @@ func (w *writer) value(v any) {
 	case string:
 		w.text(v)
 	case int64:
-		w.WriteString(strconv.FormatInt(v, 10))
+		w.out.WriteString(strconv.FormatInt(v, 10))
 	case bool:
-		w.WriteString(strconv.FormatBool(v))
+		w.out.WriteString(strconv.FormatBool(v))
 	case object:
 		w.object(v)
 	case lazy:
@@ -83,15 +83,15 @@ func (w *writer) value(v any) {
 }
 
 func (w *writer) object(o object) {
-	w.WriteByte('{')
+	w.out.WriteByte('{')
 	w.depth++
 	for i, m := range o {
 		w.comma(i)
 		w.line()
 		w.text(m.key)
-		w.WriteByte(':')
+		w.out.WriteByte(':')
 		if !w.flat {
-			w.WriteByte(' ')
+			w.out.WriteByte(' ')
 		}
 		if l, ok := m.value.(list); ok {
 			w.list(l, m.key == "records")
@@ -111,32 +111,32 @@ func (w *writer) list(l list, records bool) {
 			inline = false
 		}
 	}
-	w.WriteByte('[')
+	w.out.WriteByte('[')
 	w.depth++
 	for i, v := range l {
-		if w.Len() > MaxSize {
+		if w.out.Len() > MaxSize {
 			break // it is none already, whatever follows
 		}
 		w.comma(i)
 		if !inline {
 			w.line()
 		} else if i > 0 && !w.flat {
-			w.WriteByte(' ')
+			w.out.WriteByte(' ')
 		}
 		if records {
-			w.starts = append(w.starts, w.Len())
+			w.starts = append(w.starts, w.out.Len())
 		}
 		w.value(v)
 	}
 	w.close(']', !inline)
 	if records {
-		w.ended = w.Len()
+		w.ended = w.out.Len()
 	}
 }
 
 func (w *writer) comma(i int) {
 	if i > 0 {
-		w.WriteByte(',')
+		w.out.WriteByte(',')
 	}
 }
 
@@ -145,43 +145,43 @@ func (w *writer) close(with byte, line bool) {
 	if line {
 		w.line()
 	}
-	w.WriteByte(with)
+	w.out.WriteByte(with)
 }
 
 func (w *writer) line() {
 	if w.flat {
 		return
 	}
-	w.WriteByte('\n')
+	w.out.WriteByte('\n')
 	for range w.depth {
-		w.WriteString("  ")
+		w.out.WriteString("  ")
 	}
 }
 
 // text writes a string (RFC 8259, 7). What is no UTF-8 becomes U+FFFD.
 func (w *writer) text(s string) {
-	w.WriteByte('"')
+	w.out.WriteByte('"')
 	s = strings.ToValidUTF8(s, "\ufffd")
 	from := 0 // of what is not written yet
 	for i := range len(s) {
 		if c := s[i]; c < 0x20 || c == 0x7f || c == '"' || c == '\\' {
-			w.WriteString(s[from:i])
+			w.out.WriteString(s[from:i])
 			w.escape(c)
 			from = i + 1
 		}
 	}
-	w.WriteString(s[from:])
-	w.WriteByte('"')
+	w.out.WriteString(s[from:])
+	w.out.WriteByte('"')
 }
 
 func (w *writer) escape(c byte) {
 	switch c {
 	case '"', '\\':
-		w.WriteByte('\\')
-		w.WriteByte(c)
+		w.out.WriteByte('\\')
+		w.out.WriteByte(c)
 	case '\n':
-		w.WriteString(`\n`)
+		w.out.WriteString(`\n`)
 	default:
-		fmt.Fprintf(w, `\u%04x`, c)
+		fmt.Fprintf(&w.out, `\u%04x`, c)
 	}
 }

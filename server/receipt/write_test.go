@@ -16,11 +16,11 @@ func TestText(t *testing.T) {
 		var w writer
 		w.text(want)
 		var got string
-		if err := json.Unmarshal(w.Bytes(), &got); err != nil || got != want {
-			t.Fatalf("%s is read as %q, want %q: %v", w.String(), got, want, err)
+		if err := json.Unmarshal(w.out.Bytes(), &got); err != nil || got != want {
+			t.Fatalf("%s is read as %q, want %q: %v", w.out.String(), got, want, err)
 		}
-		if strings.ContainsFunc(w.String(), func(r rune) bool { return r < 0x20 || r == unicode.MaxASCII }) {
-			t.Fatalf("%q has control characters", w.String())
+		if strings.ContainsFunc(w.out.String(), func(r rune) bool { return r < 0x20 || r == unicode.MaxASCII }) {
+			t.Fatalf("%q has control characters", w.out.String())
 		}
 	})
 	for text, want := range map[string]string{
@@ -28,8 +28,8 @@ func TestText(t *testing.T) {
 	} {
 		var w writer
 		w.text(text)
-		if w.String() != want {
-			t.Errorf("%q is written %s, want %s", text, w.String(), want)
+		if w.out.String() != want {
+			t.Errorf("%q is written %s, want %s", text, w.out.String(), want)
 		}
 	}
 }

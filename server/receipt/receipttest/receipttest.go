@@ -17,6 +17,7 @@ import (
 
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/ledger"
+	"github.com/stilehq/stile/server/merkle"
 	"github.com/stilehq/stile/server/receipt"
 )
 
@@ -114,8 +115,7 @@ func (l *Log) Checkpoint() []byte {
 	if err != nil {
 		panic(err)
 	}
-	text := fmt.Sprintf("%s\n%d\n%s\n%s\n", l.Origin, l.size, root, Noon.Format("2006-01-02T15:04:05.000Z"))
-	msg, err := note.Sign(&note.Note{Text: text}, l.Key)
+	msg, err := merkle.Checkpoint{Origin: l.Origin, Size: l.size, Root: root, Time: Noon}.Sign(l.Key)
 	if err != nil {
 		panic(err)
 	}
