@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/ed25519"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +11,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/stilehq/stile/server/keys"
 	"github.com/stilehq/stile/server/receipt"
 )
 
@@ -42,7 +41,7 @@ func (c *verifyRecords) Validate() error {
 
 // Run checks a receipt and prints what it says, or what is wrong with it.
 func (c *verifyRecords) Run(std streams) error {
-	keys, err := c.verifiers()
+	known, err := c.verifiers()
 	if err != nil {
 		return err
 	}
@@ -50,7 +49,7 @@ func (c *verifyRecords) Run(std streams) error {
 	if err != nil {
 		return err
 	}
-	genuine, err := receipt.Check(doc, keys)
+	genuine, err := receipt.Check(doc, known)
 	if err != nil {
 		fmt.Fprintf(std.out, "%s is not genuine:\n", c.File)
 		for line := range strings.Lines(err.Error()) {
@@ -108,36 +107,14 @@ func (c *verifyRecords) lines() (lines []string, err error) {
 	return lines, nil
 }
 
-// machineKeys are the public keys of receipts and log in a folder of keys: of those that sign the file holds the seed, of
-// those that are retired the key as it is published.
+// machineKeys are the public keys of receipts and log in a folder of keys, the retired ones too.
 func machineKeys(folder string) (lines []string, err error) {
-	for _, pattern := range []string{"receipt-*", "log-*"} {
-		files, err := filepath.Glob(filepath.Join(folder, pattern))
-		if err != nil {
-			return nil, fmt.Errorf("looking for keys in %s: %w", folder, err)
-		}
-		for _, file := range files {
-			text, err := readSome(file, maxKeys)
-			if err != nil {
-				return nil, err
-			}
-			line := strings.TrimSpace(string(text))
-			switch filepath.Ext(file) {
-			case ".key":
-				seed, err := hex.DecodeString(line)
-				if err != nil || len(seed) != ed25519.SeedSize {
-					return nil, fmt.Errorf("the key file %s is corrupt: restore it from a backup", file)
-				}
-				public, _ := ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey)
-				if line, err = note.NewEd25519VerifierKey(receipt.KeyName, public); err != nil {
-					return nil, err
-				}
-			case ".pub":
-			default:
-				continue
-			}
-			lines = append(lines, line)
-		}
+	ring, err := keys.Read(folder)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range slices.Concat(ring.Receipt, ring.Log) {
+		lines = append(lines, k.Line())
 	}
 	if len(lines) == 0 {
 		return nil, fmt.Errorf("there are no keys of receipts or of the log in %s: give the site's with --keys; they are at its /stile/log/keys", folder)

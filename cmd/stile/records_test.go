@@ -44,7 +44,6 @@ func writeReceipts(folder string) error {
 
 		"machine/keys/receipt-20261101T000000Z.pub": []byte(key.Line + "\n"),
 		"machine/keys/log-20261101T000000Z.key":     []byte(hex.EncodeToString(log.Key.Seed) + "\n"),
-		"machine/keys/cookie-20261101T000000Z.key":  []byte("not one that is needed here"),
 	} {
 		if err := os.WriteFile(filepath.Join(folder, name), text, 0o600); err != nil {
 			return err
