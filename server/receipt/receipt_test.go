@@ -652,7 +652,12 @@ func TestAnyRecords(t *testing.T) {
 
 // Without the keys nobody can make a receipt that is genuine, or crash what checks it.
 func FuzzCheck(f *testing.F) {
-	doc, keys, _ := shop(f)
+	_, keys, r := shop(f)
+	r.Entries, r.Words = r.Entries[1:2], nil // small ones are tried faster
+	doc, err := receipt.Make(r, key)
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Add(doc)
 	f.Add(doc[:len(doc)/2])
 	f.Add(bytes.Replace(doc, []byte(`"stile:number": 3`), []byte(`"stile:number": 9223372036854775807`), 1))
