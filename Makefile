@@ -119,6 +119,7 @@ fuzz:
 	go test ./server/policy -run '^$$' -fuzz FuzzRender -fuzztime $(FUZZTIME)
 	go test ./server/region -run '^$$' -fuzz FuzzForwardedFor -fuzztime $(FUZZTIME)
 	go test ./server/merkle -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME)
+	go test ./server/receipt -run '^$$' -fuzz FuzzCheck -fuzzminimizetime 10x -fuzztime $(FUZZTIME)
 
 bench:
 	go test -run '^$$' -bench . -benchtime 1s ./server/...

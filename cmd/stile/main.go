@@ -36,6 +36,7 @@ type commands struct {
 	Keys     keysCommand     `cmd:"" help:"List, make and retire the keys that sign choices, receipts and the log."`
 	Requests requestsCommand `cmd:"" help:"Print what a site's visitors asked for (see, copy, correct, delete), and by when it is due."`
 	Mail     mailCommand     `cmd:"" help:"Make the links of a newsletter, or print how often they were followed."`
+	Records  recordsCommand  `cmd:"" help:"Check a visitor's receipt."`
 	Schema   schemaCommand   `cmd:"" help:"Print the JSON schema of stile.yaml, for editors."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
