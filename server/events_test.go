@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/stilehq/stile/server/event"
+	"github.com/stilehq/stile/server/ledger"
 	"github.com/stilehq/stile/server/outbox"
 )
 
