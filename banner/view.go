@@ -258,3 +258,6 @@ func (v View) Titles(names []string) []string {
 
 // named are titles in a line, or a dash.
 func named(v View, names []string) string { return cmp.Or(strings.Join(v.Titles(names), ", "), "–") }
+
+// shown heads the text of a notice; those from before there was a word for it are headed as the banner was.
+func (v View) shown() string { return cmp.Or(v.Words.Rights.Shown, v.Title()) }

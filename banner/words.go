@@ -92,6 +92,7 @@ type Rights struct {
 	Title, Intro, See, Download, Erase string
 	EraseWarning                       string `yaml:"erase_warning"`
 	Erased, None, Records              string
+	Shown                              string // the text of a notice
 	Time, Granted, Denied              string
 }
 

@@ -109,8 +109,10 @@ func (s *Server) page(c echo.Context, page templ.Component) error {
 
 func (s *Server) pageWith(c echo.Context, status int, page templ.Component) error {
 	h := c.Response().Header()
-	h["Cache-Control"] = neverKept
-	h["Vary"] = varies
+	if h.Get("Cache-Control") != unchanging[0] {
+		h["Cache-Control"] = neverKept
+		h["Vary"] = varies
+	}
 	if h.Get("Content-Security-Policy") == "" {
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	}

@@ -115,7 +115,7 @@ func shown(records []ledger.Record) (list []banner.Record) {
 	for i := range records {
 		r := &records[i]
 		list = append(list, banner.Record{
-			ID: r.ID.String(), Time: r.Time.Format("2006-01-02 15:04 UTC"), Policy: r.Policy,
+			ID: r.ID.String(), Time: r.Time.Format("2006-01-02 15:04 UTC"), Policy: r.Policy, Notice: r.Notice,
 			Granted: append(r.Granted, r.Services...), Denied: append(r.Denied, r.Refused...),
 		})
 	}

@@ -34,6 +34,7 @@ func (s *Server) routes() *echo.Echo {
 	e.Match(get, "/stile/:site/policy", s.policy)
 	e.Match(get, "/stile/:site/policy/:version", s.policy)
 	e.Match(get, "/stile/:site/receipt", s.receipt)
+	e.Match(get, "/stile/:site/notice/:hash", s.notice)
 	e.Match(get, "/stile/:site/guardian/:token", s.guardian)
 	e.Match(get, "/.well-known/gpc.json", s.privacySignal)
 	e.Match(get, "/stile/:site/preferences", s.preferences)
