@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,7 +15,9 @@ import (
 	"github.com/chromedp/chromedp/kb"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/ledger"
+	"github.com/stilehq/stile/server/receipt"
 )
 
 const policyURL = consentURL + "/stile/shop/policy"
@@ -193,18 +194,12 @@ func TestC10Rights(t *testing.T) {
 		t.Error("there is no download")
 	}
 	resp, body := b.fetch("/stile/shop/receipt?download=1", "text/html")
-	var got struct {
-		Site, Receipt string
-		Records       []struct {
-			ID, Action, Policy, Notice string
-			Time                       time.Time
-			Granted, Denied            []string
-		}
+	checked, err := receipt.Check(body, w.verifiers())
+	if err != nil || resp.Header.Get("Content-Disposition") != `attachment; filename="consent-shop.json"` || resp.Header.Get("Cache-Control") != "private, no-store" {
+		t.Fatalf("the download is %v %v %s", err, resp.Header, body)
 	}
-	if err := json.Unmarshal(body, &got); err != nil || resp.Header.Get("Content-Disposition") != `attachment; filename="consent-shop.json"` || resp.Header.Get("Cache-Control") != "private, no-store" {
-		t.Errorf("the download is %v %v %s", err, resp.Header, body)
-	}
-	if len(got.Records) != 2 || got.Receipt != second.String() || got.Records[0].ID != second.String() || got.Records[0].Action != "withdraw" || got.Records[1].ID != first.String() || !slices.Equal(got.Records[1].Granted, []string{"analytics"}) || got.Records[1].Policy != "2026-11-01" || got.Records[1].Notice == "" {
+	if got := checked.Entries; len(got) != 2 || got[1].Record.ID != second || got[1].Record.Action != consent.Withdraw || got[0].Record.ID != first ||
+		!slices.Equal(got[0].Record.Granted, []string{"analytics"}) || got[0].Record.Policy != "2026-11-01" || len(checked.Words[got[0].Record.Notice]) == 0 {
 		t.Errorf("the download holds %+v", got)
 	}
 

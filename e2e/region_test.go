@@ -185,7 +185,8 @@ func (r record) String() string {
 // ownRecords are the visitor's records, newest first, as a page of the site can show them.
 func (b *tab) ownRecords() []record {
 	b.t.Helper()
-	list := eval[[]record](b, `fetch('`+consentURL+`/stile/shop/receipt?lang=en', {credentials: 'include', headers: {accept: 'application/json'}}).then(r => r.json()).then(r => r.records || [])`)
+	list := eval[[]record](b, `fetch('`+consentURL+`/stile/shop/receipt?lang=en', {credentials: 'include', headers: {accept: 'application/json'}})
+		.then(r => r.json()).then(r => (r.records || []).map(r => JSON.parse(r['stile:log']['stile:leaf'])).reverse())`)
 	if len(list) == 0 {
 		b.t.Fatal("the visitor has no records")
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/google/go-cmp/cmp"
+	sumdb "golang.org/x/mod/sumdb/note"
 
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/cookie"
@@ -260,6 +261,20 @@ func (w *world) keys() []keys.Secret {
 		w.t.Fatal(err)
 	}
 	return ring.Cookie
+}
+
+// verifiers are the public keys of receipts and of the log.
+func (w *world) verifiers() sumdb.Verifiers {
+	w.t.Helper()
+	ring, err := keys.Read(filepath.Join(w.folder, "keys"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var list []sumdb.Verifier
+	for _, k := range append(ring.Receipt, ring.Log...) {
+		list = append(list, k.NoteVerifier())
+	}
+	return sumdb.VerifierList(list...)
 }
 
 // codec signs and reads as the server does with these keys.

@@ -343,8 +343,8 @@ func TestEventUnderTheRecordsRegime(t *testing.T) {
 
 func mustSubject(t *testing.T, w *world) uuid.UUID {
 	t.Helper()
-	_, body := w.get("/stile/shop/receipt")
-	var a receiptAnswer
+	_, body := w.get("/stile/shop/receipt?brief=1")
+	var a choiceBrief
 	if err := json.Unmarshal([]byte(body), &a); err != nil {
 		t.Fatal(err)
 	}

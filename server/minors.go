@@ -122,11 +122,7 @@ func (s *Server) tellMinor(c echo.Context, st *site, link *guardianLink) error {
 	if link == nil {
 		return s.page(c, banner.Minor(p, "", ""))
 	}
-	scheme := "http"
-	if secure(c.Request()) {
-		scheme = "https"
-	}
-	return s.page(c, banner.Minor(p, scheme+"://"+c.Request().Host+link.Path, link.Until)) // it is copied by hand
+	return s.page(c, banner.Minor(p, origin(c.Request())+link.Path, link.Until)) // it is copied by hand
 }
 
 // A guardian's link carries what the minor wanted, signed like a choice under a name that no site has.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
@@ -15,80 +14,6 @@ import (
 	"github.com/stilehq/stile/server/cookie"
 	"github.com/stilehq/stile/server/ledger"
 )
-
-// receiptRecord is a record as its visitor gets it.
-type receiptRecord struct {
-	ID       string    `json:"id"`
-	Time     time.Time `json:"time"`
-	Action   string    `json:"action"`
-	Granted  []string  `json:"granted"`
-	Denied   []string  `json:"denied"`
-	Services []string  `json:"services,omitempty"`
-	Refused  []string  `json:"refused,omitempty"`
-	Regime   string    `json:"regime"`
-	Country  string    `json:"country,omitempty"`
-	Language string    `json:"language"`
-	Policy   string    `json:"policy"`
-	Vendors  string    `json:"vendors"` // id of the vendor list
-	Notice   string    `json:"notice"`  // hash of the words that were shown
-	Surface  string    `json:"surface"`
-	GPC      bool      `json:"gpc"`
-	Age      string    `json:"age,omitempty"`
-	Expiry   time.Time `json:"expiry"`
-}
-
-// receiptAnswer is all that is kept of a visitor's choices. Brief, it has no records.
-type receiptAnswer struct {
-	Site    string          `json:"site"`
-	Receipt string          `json:"receipt"` // of the choice in force, "" without one
-	Time    string          `json:"time,omitempty"`
-	New     []string        `json:"new"` // titles of what came after the choice
-	Records []receiptRecord `json:"records,omitempty"`
-}
-
-// receipt answers GET /stile/{site}/receipt: the visitor's own records, for nothing but their cookie (C10).
-func (s *Server) receipt(c echo.Context) error {
-	snap, st, err := s.site(c.Param("site"), true)
-	if err != nil {
-		return err
-	}
-	r := c.Request()
-	st.allowOrigin(r, c.Response().Header())
-	v := s.visit(r, st, snap.codec, readQuery(r))
-	d := consent.Decide(st.Site, v)
-	view, err := st.gate.View(&d, st.language(c.QueryParam("lang"), r.Header.Get("Accept-Language")))
-	if err != nil {
-		return err
-	}
-	answer := receiptAnswer{Site: st.Name, New: view.Titles(d.New)}
-	var records []ledger.Record
-	if v.Choice != nil {
-		answer.Receipt, answer.Time = v.Choice.Receipt.String(), v.Choice.Time.Format(time.RFC3339)
-		if c.QueryParam("brief") == "" {
-			if records, err = s.own(c, st, v.Choice); err != nil {
-				return err
-			}
-		}
-	}
-	if wantsHTML(r) && c.QueryParam("download") == "" {
-		p, err := s.newPage(c, st, v)
-		if err != nil {
-			return err
-		}
-		return s.page(c, banner.Records(p, shown(records)))
-	}
-	for i := range records {
-		answer.Records = append(answer.Records, received(&records[i]))
-	}
-	h := c.Response().Header()
-	h["Cache-Control"] = neverKept
-	h["Vary"] = varies
-	h["X-Content-Type-Options"] = noSniff
-	if c.QueryParam("download") != "" {
-		h.Set(echo.HeaderContentDisposition, `attachment; filename="consent-`+st.Name+`.json"`)
-	}
-	return c.JSONPretty(http.StatusOK, answer, "  ")
-}
 
 // own are the records of whoever made a choice, newest first; none where they were erased.
 func (s *Server) own(c echo.Context, st *site, choice *consent.Choice) ([]ledger.Record, error) {
@@ -101,14 +26,6 @@ func (s *Server) own(c echo.Context, st *site, choice *consent.Choice) ([]ledger
 		return nil, err
 	}
 	return s.ledger.History(ctx, st.Name, last.Subject)
-}
-
-func received(r *ledger.Record) receiptRecord {
-	return receiptRecord{
-		ID: r.ID.String(), Time: r.Time, Action: string(r.Action), Granted: r.Granted, Denied: r.Denied, Services: r.Services, Refused: r.Refused,
-		Regime: r.Regime, Country: r.Country, Language: r.Language, Policy: r.Policy, Vendors: r.List, Notice: r.Notice, Surface: r.Surface,
-		GPC: r.GPC, Age: r.Age, Expiry: r.Expiry,
-	}
 }
 
 func shown(records []ledger.Record) (list []banner.Record) {
