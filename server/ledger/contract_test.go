@@ -48,6 +48,10 @@ func contract(t *testing.T, made func(testing.TB) opener) {
 		{"versions of the policy stay in order", testPolicies},
 		{"requests are due in order", testRequests},
 		{"events of mails stand on a grant", testMails},
+		{"an export has what was asked for", testExport},
+		{"an export beside a writer has all that was there", testExportWhileWriting},
+		{"an export ends when it is told to", testExportStops},
+		{"the sites are known", testSites},
 		{"a closed ledger says so", testClosed},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, made(t)) })
