@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/stilehq/stile/server/backup"
@@ -15,7 +14,7 @@ import (
 type backupCommand struct {
 	To          string `arg:"" name:"file" help:"File to write, or a folder, in which it is named by the time."`
 	Data        string `env:"STILE_DATA" default:"data" help:"Data folder."`
-	Database    string `env:"STILE_DATABASE" placeholder:"URL" help:"As stile serve has it: where that is PostgreSQL, the archive holds the spool and the keys, and you back up the database by pg_dump afterwards."`
+	Database    string `env:"STILE_DATABASE" placeholder:"URL" help:"As stile serve has it: the records are in that PostgreSQL, so the archive holds the spool and the keys, and you back up the database by pg_dump afterwards (better by the environment, for its password)."`
 	WithoutKeys bool   `help:"Leave the keys out: the file can then not be used to sign choices. Keep them elsewhere: without them every visitor is asked again."`
 }
 
@@ -31,7 +30,7 @@ func (c *backupCommand) Run(ctx context.Context, std streams) error {
 	if _, err := os.Stat(c.Data); errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("there is no data folder %s: name the one that stile serve uses with --data", c.Data)
 	}
-	postgres := strings.HasPrefix(c.Database, "postgres://") || strings.HasPrefix(c.Database, "postgresql://")
+	postgres := c.Database != ""
 	if _, err := os.Stat(filepath.Join(c.Data, "stile.db")); errors.Is(err, os.ErrNotExist) && !postgres {
 		return fmt.Errorf("there is no ledger %s: name the folder that stile serve uses with --data, or its PostgreSQL with --database", filepath.Join(c.Data, "stile.db"))
 	}
