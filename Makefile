@@ -117,6 +117,7 @@ fuzz:
 	go test ./server/policy -run '^$$' -fuzz FuzzRender -fuzztime $(FUZZTIME)
 	go test ./server/region -run '^$$' -fuzz FuzzForwardedFor -fuzztime $(FUZZTIME)
 	go test ./server/merkle -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME)
+	go test ./server/receipt -run '^$$' -fuzz FuzzCheck -fuzztime $(FUZZTIME)
 
 bench:
 	go test -run '^$$' -bench . -benchtime 1s ./server/...

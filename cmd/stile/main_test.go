@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/stilehq/stile/server/receipt/receipttest"
 )
 
 func TestMain(m *testing.M) {
@@ -34,6 +36,9 @@ func TestScripts(t *testing.T) {
 			if err := os.CopyFS(e.WorkDir+"/policy", os.DirFS("../../examples/shop/policy")); err != nil {
 				return err
 			}
+			if err := writeReceipts(e.WorkDir); err != nil {
+				return err
+			}
 			return os.WriteFile(e.WorkDir+"/shop.yaml", shop, 0o600)
 		},
 	})
@@ -54,6 +59,10 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"fly"}, exitUsage},
 		{[]string{"check", "--nope"}, exitUsage},
 		{nil, exitUsage},
+		{[]string{"records", "verify"}, exitUsage},
+		{[]string{"records", "verify", "-", "--keys", "-"}, exitUsage},
+		{[]string{"records", "verify", "nowhere.json", "--keys", "bad.yaml"}, exitFailed},
+		{[]string{"records", "verify", "bad.yaml", "--keys", receipttest.NewKey("receipt").Line}, exitFound},
 		{[]string{"serve", "bad.yaml", "--listen", "127.0.0.1:0", "--data", "data"}, exitFailed},
 		{[]string{"explain", "bad.yaml"}, exitFailed},
 	} {
