@@ -19,7 +19,8 @@ type exportRecords struct {
 	From   string `placeholder:"TIME" help:"First moment: 2026-11-01, which begins at midnight UTC, or 2026-11-01T12:00:00+01:00."`
 	To     string `placeholder:"TIME" help:"The moment that ends it, itself not in it: --from 2026-11-01 --to 2026-12-01 is November, UTC."`
 	Site   string `help:"Name of a site. All sites without it."`
-	Format string `default:"jsonl" help:"jsonl: a JSON object a line. csv: RFC 4180 with a header line; lists are joined by |, a line break becomes a space, and a cell that a spreadsheet would run (it begins with = + - @ or a tab) gets a ' before it."`
+	Format string `default:"jsonl" help:"jsonl: a JSON object a line. csv: RFC 4180 with a header line; lists are joined by |, a line break becomes a space, and a cell that a spreadsheet would run (it begins with = + - @ or a tab) gets a ' before it. 27560: an object of ISO/IEC TS 27560 in JSON-LD a line."`
+	Base   string `placeholder:"URL" help:"The consent host, https://consent.shop.example: 27560 names the pages where the words can be read again."`
 	Output string `short:"o" default:"-" placeholder:"FILE" help:"File to write; FILE.part and FILE.part.json until it is whole. - is the standard output."`
 	Resume bool   `help:"Go on where FILE.part stopped. Records that were erased since then are still in what was written before."`
 }
@@ -39,6 +40,9 @@ func (c *exportRecords) Run(ctx context.Context, std streams) (err error) {
 	if err := knownSite(ctx, db, c.Site); err != nil {
 		return err
 	}
+	if c.Format == "27560" {
+		f = format27560(ctx, db, c.Base)
+	}
 	if q.End, err = db.Size(ctx); err != nil {
 		return err
 	}
@@ -55,6 +59,8 @@ func (c *exportRecords) query() (q ledger.Query, f format, err error) {
 	case !ok:
 		names := slices.Sorted(maps.Keys(formats))
 		return q, f, fmt.Errorf("--format is %.80q: it is one of %s", c.Format, join(names))
+	case c.Format == "27560" && c.Base == "":
+		return q, f, errors.New("--format 27560 needs --base, the consent host: https://consent.shop.example")
 	case c.Output == "":
 		return q, f, errors.New("--output is empty: name a file, or - for the standard output")
 	case c.Resume && c.Output == "-":

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -98,6 +100,41 @@ func TestExportJSONL(t *testing.T) {
 	}
 }
 
+// The words and the vendors are those that the record names; what is not kept is left out.
+func TestExport27560(t *testing.T) {
+	r := choice("shop")
+	text := []byte(`{"View":{"Controller":"EasyDser","Categories":[{"Name":"analytics","Title":"Statistik","Purpose":"zählt Besuche"}]}}`)
+	sum := sha256.Sum256(text)
+	r.Notice = base64.RawURLEncoding.EncodeToString(sum[:16])
+	r.List = consent.ListID([]string{"ga4@analytics"})
+	data, db, stored := filled(t, r, choice("blog"))
+	err := db.Publish(t.Context(), "shop", ledger.Publication{
+		Notices: []ledger.Notice{{Hash: r.Notice, Language: "de", Text: text, Time: noon}}, List: r.List, Entries: []string{"ga4@analytics"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, _ := stile(t, exitFine, "records", "export", "--data", data, "--format", "27560", "--base", "https://consent.shop.example")
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if len(lines) != 2 {
+		t.Fatalf("%d lines", len(lines))
+	}
+	for i, line := range lines {
+		var doc map[string]any
+		if err := json.Unmarshal([]byte(line), &doc); err != nil || doc["dct:identifier"] != stored[i].ID.String() || doc["@type"] != "dpv:ConsentRecord" {
+			t.Errorf("line %d (%v): %s", i, err, line)
+		}
+		for _, word := range []string{"zählt Besuche", "EasyDser", `"ga4"`} {
+			if got, want := strings.Contains(line, word), i == 0; got != want {
+				t.Errorf("line %d has %s: %t", i, word, got)
+			}
+		}
+	}
+	if _, said := stile(t, exitFailed, "records", "export", "--data", data, "--format", "27560", "--base", "shop"); strings.Count(said, "\n") != 1 {
+		t.Errorf("a base that is none: %s", said)
+	}
+}
+
 // A cell never begins as a formula does, and a line is a record, whatever is in it.
 func TestExportCSV(t *testing.T) {
 	evil := choice("shop")
@@ -136,6 +173,9 @@ func TestExportResume(t *testing.T) {
 	for name, f := range formats {
 		t.Run(name, func(t *testing.T) {
 			_, db, _ := filled(t, choice("shop"), choice("blog"), choice("shop"), choice("blog"))
+			if name == "27560" {
+				f = format27560(t.Context(), db, "https://consent.shop.example")
+			}
 			folder := t.TempDir()
 			c := exportRecords{Format: name, Output: filepath.Join(folder, "whole"), Resume: true}
 			std := streams{io.Discard, io.Discard}

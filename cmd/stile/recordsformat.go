@@ -25,6 +25,7 @@ type format struct {
 var formats = map[string]format{
 	"jsonl": {write: writeJSONL, number: jsonlNumber},
 	"csv":   {header: csvHeader, write: writeCSV, number: csvNumber},
+	"27560": {}, // made for each export, by format27560
 }
 
 // exportedRecord is a record on a line of JSON: as its visitor gets it, and what links it.
