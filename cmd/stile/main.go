@@ -34,9 +34,11 @@ type commands struct {
 	CSP      cspCommand      `cmd:"" name:"csp" help:"Print the content security policy of a site for each consent state."`
 	Vendors  vendorsCommand  `cmd:"" help:"List the vendors that Stile knows."`
 	Keys     keysCommand     `cmd:"" help:"List, make and retire the keys that sign choices, receipts and the log."`
+	Records  recordsCommand  `cmd:"" help:"Export records of consent, show one, or check a visitor's receipt."`
 	Requests requestsCommand `cmd:"" help:"Print what a site's visitors asked for (see, copy, correct, delete), and by when it is due."`
 	Mail     mailCommand     `cmd:"" help:"Make the links of a newsletter, or print how often they were followed."`
-	Records  recordsCommand  `cmd:"" help:"Check a visitor's receipt."`
+	Backup   backupCommand   `cmd:"" help:"Copy the ledger, while it is served, and the keys to one file."`
+	Restore  restoreCommand  `cmd:"" help:"Put a backup in place."`
 	Schema   schemaCommand   `cmd:"" help:"Print the JSON schema of stile.yaml, for editors."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }

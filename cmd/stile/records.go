@@ -16,6 +16,8 @@ import (
 )
 
 type recordsCommand struct {
+	Export exportRecords `cmd:"" help:"Write the records of a span of time to a file."`
+	Show   showRecords   `cmd:"" help:"Print all that is kept of one record: the choice, the words that were shown, policy, vendors, chain. Exits 1 if there is none."`
 	Verify verifyRecords `cmd:"" help:"Check a visitor's receipt, offline. Exits 1 if it is not genuine."`
 }
 

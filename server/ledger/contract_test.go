@@ -58,6 +58,10 @@ func contract(t *testing.T, made func(testing.TB) opener) {
 		{"what is anonymous is counted", testAnonymise},
 		{"answered requests are retired", testRetireRequests},
 		{"one at a time has a claim", testClaims},
+		{"an export has what was asked for", testExport},
+		{"an export beside a writer has all that was there", testExportWhileWriting},
+		{"an export ends when it is told to", testExportStops},
+		{"the sites are known", testSites},
 		{"a closed ledger says so", testClosed},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, made(t)) })

@@ -37,8 +37,6 @@ const (
 )
 
 const (
-	sizeSQL = `SELECT size FROM log`
-
 	overSQL = `SELECT r.subject FROM records r WHERE r.leaf >= $1 AND r.leaf < $2 AND r.site = $3 AND r.time < $4
 		AND NOT EXISTS (SELECT 1 FROM records o WHERE o.site = r.site AND o.subject = r.subject AND (o.time >= $4 OR o.expiry >= $4))
 		GROUP BY r.subject ORDER BY min(r.leaf) LIMIT $5`

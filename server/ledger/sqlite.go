@@ -28,18 +28,26 @@ type lite struct {
 
 var _ engine = (*lite)(nil)
 
-func openLite(ctx context.Context, path string) (_ *lite, err error) {
+// kindOf is what a ledger's file is.
+func kindOf() (sqlite.Kind, error) {
 	files, err := fs.Sub(migrations, "migrations/sqlite")
 	if err != nil {
-		return nil, fmt.Errorf("reading the migrations: %w", err)
+		return sqlite.Kind{}, fmt.Errorf("reading the migrations: %w", err)
 	}
-	e := &lite{}
-	e.file, err = sqlite.Open(ctx, path, sqlite.Kind{
+	return sqlite.Kind{
 		Name: "database", ID: 0x5374696c, Migrations: files, Damaged: "restore it from a backup", // "Stil"
 		// A log of 4000 pages (16 MB) before it is folded in, instead of 1000, stores a quarter more records a second.
 		Pragmas: []string{"wal_autocheckpoint(4000)", "journal_size_limit(67108864)"},
-	})
+	}, nil
+}
+
+func openLite(ctx context.Context, path string) (_ *lite, err error) {
+	kind, err := kindOf()
 	if err != nil {
+		return nil, err
+	}
+	e := &lite{}
+	if e.file, err = sqlite.Open(ctx, path, kind); err != nil {
 		return nil, err
 	}
 	defer func() {
