@@ -34,7 +34,8 @@ type commands struct {
 	CSP      cspCommand      `cmd:"" name:"csp" help:"Print the content security policy of a site for each consent state."`
 	Vendors  vendorsCommand  `cmd:"" help:"List the vendors that Stile knows."`
 	Keys     keysCommand     `cmd:"" help:"List the keys that sign choices, or make a new one."`
-	Requests requestsCommand `cmd:"" help:"Print what a site's visitors asked for (see, copy, correct, delete), and by when it is due."`
+	Records  recordsCommand  `cmd:"" help:"Erase or withdraw for a visitor, or print the audit trail."`
+	Requests requestsCommand `cmd:"" help:"Print what a site's visitors asked for (see, copy, correct, delete), and by when it is due; or mark it as answered."`
 	Mail     mailCommand     `cmd:"" help:"Make the links of a newsletter, or print how often they were followed."`
 	Schema   schemaCommand   `cmd:"" help:"Print the JSON schema of stile.yaml, for editors."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
