@@ -9,13 +9,15 @@ import (
 	"time"
 
 	"github.com/stilehq/stile/server/backup"
+	"github.com/stilehq/stile/server/ledger"
 )
 
 type backupCommand struct {
-	To          string `arg:"" name:"file" help:"File to write, or a folder, in which it is named by the time."`
-	Data        string `env:"STILE_DATA" default:"data" help:"Data folder."`
-	Database    string `env:"STILE_DATABASE" placeholder:"URL" help:"As stile serve has it: the records are in that PostgreSQL, so the archive holds the spool and the keys, and you back up the database by pg_dump afterwards (better by the environment, for its password)."`
-	WithoutKeys bool   `help:"Leave the keys out: the file can then not be used to sign choices. Keep them elsewhere: without them every visitor is asked again."`
+	To       string `arg:"" name:"file" help:"File to write, or a folder, in which it is named by the time."`
+	Data     string `env:"STILE_DATA" default:"data" help:"Data folder."`
+	Database string `env:"STILE_DATABASE" placeholder:"URL" help:"As stile serve has it: the records are in that PostgreSQL, so the archive holds the spool and the keys, and you back up the database by pg_dump afterwards (better by the environment, for its password)."`
+	operator
+	WithoutKeys bool `help:"Leave the keys out: the file can then not be used to sign choices. Keep them elsewhere: without them every visitor is asked again."`
 }
 
 // Help says what a backup is and is not.
@@ -42,6 +44,9 @@ func (c *backupCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
+	if err := c.note(ctx, m); err != nil {
+		return err
+	}
 	fmt.Fprintln(std.out, to)
 	switch {
 	case m.HasLedger():
@@ -57,6 +62,19 @@ func (c *backupCommand) Run(ctx context.Context, std streams) error {
 		fmt.Fprintf(std.err, "there are no keys in %s: keep those of STILE_KEYS yourself\n", filepath.Join(c.Data, "keys"))
 	}
 	return nil
+}
+
+// note puts the backup on the audit trail.
+func (c *backupCommand) note(ctx context.Context, m backup.Manifest) (err error) {
+	if !m.HasLedger() {
+		return nil // of PostgreSQL the operator makes the copy
+	}
+	db, err := ledgerFlags{Data: c.Data}.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return c.audited(ctx, db, ledger.Audit{Act: ledger.ActBackup, Count: int(m.Leaves)})
 }
 
 func leaves(n int64) string {

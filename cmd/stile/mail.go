@@ -26,8 +26,8 @@ type mailCommand struct {
 type mailSite struct {
 	Site   string `arg:"" help:"Name of the site."`
 	Config string `env:"STILE_CONFIG" default:"stile.yaml" help:"The site's file, or a folder of them."`
-	Data   string `env:"STILE_DATA" default:"data" help:"Data folder."`
-	JSON   bool   `name:"json" help:"Print JSON."`
+	ledgerFlags
+	JSON bool `name:"json" help:"Print JSON."`
 }
 
 func (c *mailSite) load() (*consent.Site, error) {
@@ -145,7 +145,7 @@ func (c *mailReport) Run(ctx context.Context, std streams) (err error) {
 	if err != nil {
 		return err
 	}
-	db, err := openLedger(ctx, c.Data)
+	db, err := c.open(ctx)
 	if err != nil {
 		return err
 	}

@@ -2,20 +2,22 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/stilehq/stile/server/ledger"
 )
 
-// seen is what an operator looked at or took away: records by their numbers in the log, never by a person.
-type seen struct {
-	Act    string // show or export
-	Site   string // "" for all
-	Leaves []int64
-	First  int64 // of an export: the numbers that it looked at, First <= number < End
-	End    int64
-	Count  int // records
+// operator is who gives a command, for the audit trail.
+type operator struct {
+	By string `env:"STILE_OPERATOR" placeholder:"NAME" help:"Who does it, for the audit trail."`
 }
 
-// audited is called once an operator has looked at records, or taken them away, and before the command says that it is
-// done: an error is the command's.
-func audited(_ context.Context, _ *ledger.Ledger, _ seen) error { return nil }
+// Validate refuses a name that the audit trail would refuse.
+func (o operator) Validate() error { return checkOperator(o.By) }
+
+// audited notes what the operator did, before the command says that it is done.
+func (o operator) audited(ctx context.Context, db *ledger.Ledger, what ledger.Audit) error {
+	what.Actor, what.Time = ledger.Operator(o.By), time.Now()
+	_, err := db.Note(ctx, what)
+	return err
+}

@@ -15,7 +15,8 @@ import (
 )
 
 type exportRecords struct {
-	Data   string `env:"STILE_DATA" default:"data" help:"Data folder."`
+	ledgerFlags
+	operator
 	From   string `placeholder:"TIME" help:"First moment: 2026-11-01, which begins at midnight UTC, or 2026-11-01T12:00:00+01:00."`
 	To     string `placeholder:"TIME" help:"The moment that ends it, itself not in it: --from 2026-11-01 --to 2026-12-01 is November, UTC."`
 	Site   string `help:"Name of a site. All sites without it."`
@@ -32,7 +33,7 @@ func (c *exportRecords) Run(ctx context.Context, std streams) (err error) {
 	if err != nil {
 		return err
 	}
-	db, err := openLedger(ctx, c.Data)
+	db, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -135,8 +136,11 @@ func (c *exportRecords) stream(ctx context.Context, std streams, db *ledger.Ledg
 	if flushed := out.Flush(); err == nil && flushed != nil {
 		err = fmt.Errorf("writing the records: %w", flushed)
 	}
-	what := seen{Act: "export", Site: q.Site, First: q.Start, End: q.End, Count: int(bar.records)}
-	if noted := audited(context.WithoutCancel(ctx), db, what); err == nil {
+	what := ledger.Audit{Act: ledger.ActExport, Site: q.Site, Count: int(bar.records)}
+	if q.End > q.Start {
+		what.Leaves = ledger.Leaves{{First: q.Start, Last: q.End - 1}}
+	}
+	if noted := c.audited(context.WithoutCancel(ctx), db, what); err == nil {
 		err = noted // what was taken away is noted, whether all of it was or not
 	}
 	return bar.records, err

@@ -18,8 +18,9 @@ import (
 type showRecords struct {
 	ID   string `arg:"" help:"Id of a record (the visitor's receipt), or the key by which the page sent the choice."`
 	Site string `help:"Name of the site. All sites are searched without it."`
-	Data string `env:"STILE_DATA" default:"data" help:"Data folder."`
-	JSON bool   `name:"json" help:"Print JSON."`
+	ledgerFlags
+	operator
+	JSON bool `name:"json" help:"Print JSON."`
 }
 
 // shownRecord is all that is kept of a record, as it is printed.
@@ -68,7 +69,7 @@ func (c *showRecords) Run(ctx context.Context, std streams) (err error) {
 	if err != nil || len(c.ID) != 36 {
 		return fmt.Errorf("%.80q is no id of a record: that is a UUID, 01938a5c-1c2d-7e3f-8a4b-5c6d7e8f9a0b", c.ID)
 	}
-	db, err := openLedger(ctx, c.Data)
+	db, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -97,7 +98,7 @@ func (c *showRecords) Run(ctx context.Context, std streams) (err error) {
 		return err
 	}
 	// Noted before it is seen: a look that cannot be noted is none.
-	if err := audited(ctx, db, seen{Act: "show", Site: found[0].Site, Leaves: leaves, Count: len(leaves)}); err != nil {
+	if err := c.audited(ctx, db, ledger.Audit{Act: ledger.ActShow, Site: found[0].Site, Leaves: ledger.LeavesOf(leaves...), Count: len(leaves)}); err != nil {
 		return err
 	}
 	if c.JSON {

@@ -38,10 +38,10 @@ func testExport(t *testing.T, open opener) {
 	late := add("shop", noon.Add(-time.Hour)) // delivered late: the order of times is not that of storing
 	gone := add("shop", noon)
 	last := add("shop", noon.Add(2*time.Hour))
-	if _, err := l.Erase(t.Context(), "shop", gone.Subject); err != nil {
+	if _, err := l.Erase(t.Context(), "shop", gone.Subject, By{Actor: Visitor, Time: noon}); err != nil {
 		t.Fatal(err)
 	}
-	if size, err := l.Size(t.Context()); size != 5 || err != nil {
+	if size, err := l.Size(t.Context()); size != 6 || err != nil {
 		t.Errorf("size: %d, %v", size, err)
 	}
 	for _, test := range []struct {
