@@ -106,8 +106,9 @@ export default function (k) {
       /** @param {number} n */
       const say = n => {
         show?.()
+        /** @type {any} */
         const at = doc.querySelector('stile-banner .e,stile-dialog .e') || said
-        at.textContent = k.e?.[n] || ''
+        at.textContent = k.e?.[n]
       }
       // It is sent for ten minutes until it is stored or refused, and nothing is released meanwhile: always with the same id,
       // so that one that did arrive is not stored twice. A choice of another tab takes its place. Nothing of it is kept in the
@@ -155,7 +156,7 @@ export default function (k) {
         await k.f()
         if (any) k.q('w', left)
       }
-      said.textContent = k.e?.[0] || ''
+      said.textContent = k.e?.[0] ?? null
       return path == '/choice' && answer?.guardian ? answer : (answer || window.stile).choice
     })()
     return own
