@@ -76,69 +76,89 @@ export default function (k) {
 
   // randomUUID is kept from pages on plain HTTP.
   const uuid = () => {
-    const bytes = crypto.getRandomValues(new Uint8Array(16))
-    bytes[6] = bytes[6] & 15 | 64
-    bytes[8] = bytes[8] & 63 | 128
-    return [...bytes].map((x, i) => (i > 3 && i < 12 && !(i % 2) ? '-' : '') + x.toString(16).padStart(2, '0')).join('')
+    const bytes = [...crypto.getRandomValues(new Uint8Array(16))]
+    return bytes.map(x => x.toString(16).padStart(2, '0')).join('').replace(/(.{8})(.{4}).(...).(...)/, '$1-$2-4$3-8$4-')
   }
 
-  /** @param {string} url @param {URLSearchParams} body @param {number} wait @returns {Promise<any>} */
-  const send = async (url, body, wait) => {
-    const again = /** @param {any} why */ why => {
-      if (wait > 2e3) throw why
-      // The same id goes again, so that a choice which did arrive is not stored twice.
-      return new Promise(done => setTimeout(done, wait)).then(() => send(url, body, wait * 3))
-    }
-    /** @type {Response} */
-    let r
-    try {
-      r = await fetch(url, { method: 'POST', body, credentials: 'include', keepalive: true, signal: AbortSignal.timeout(1e4), headers: { accept: 'application/json' } })
-    } catch (e) {
-      return again(e)
-    }
-    if (r.status > 499) return again(r.status)
-    const answer = await r.json()
-    if (!r.ok) throw Error('stile: ' + answer.error)
-    return answer
-  }
+  /** @type {Promise<any>} what becomes of the newest act */
+  let fate
+  /** @type {any} ends that for which the newest act waits */
+  let cut
 
-  k.p = async (fields, surface = 'api', path = '/choice') => {
+  k.p = (fields, surface = 'api', path = '/choice', show) => {
     const body = new URLSearchParams([...fields, ['id', uuid()], ['notice', k.h || ''], ['surface', surface]])
     const accept = body.get('accept')
     // A consent mode has no category, and ends with the last of its tags.
     const names = ['', ...k.s.q.split(' '), ...body.getAll('category'), ...body.getAll('service')]
     // The question for the age is a step of its own (REQUIREMENTS B12), and comes back here with the answer.
-    if (k.s.m && !body.has('age') && (names.length > k.s.q.split(' ').length + 1 || /all|new|unsold/.test(accept || ''))) return k.q('j', fields, surface)
-    if (accept == 'unsold') names.push(...k.s.c.split(' ').filter(c => !k.s.w?.includes(c)))
-    /** @param {string} name */
-    const ok = name => accept == 'all' || names.includes(name) || (path == '/seen' || /new|kept/.test(accept || '')) && k.a(name)
-    // What is declined stops now, whatever becomes of the request (REQUIREMENTS A9, C3).
-    k.x?.(t => ok(t.k) || ok(t.i), ok)
-    const token = k.c(k.n)
-    const said = doc.querySelector('stile-status') || doc.body.appendChild(doc.createElement('stile-status'))
-    said.role = 'status'
-    said.textContent = ''
-    const answer = await send(k.b + path + (token && '?choice=' + token), body, 500)
-    if (answer.token) {
-      // The consent host is another site than this page, so that its cookie would not come back: keep it here.
-      const end = ';path=/;samesite=lax;max-age=' + answer.max_age + (location.protocol == 'https:' ? ';secure' : '')
-      doc.cookie = k.n + '=' + answer.token + end
-      doc.cookie = k.n + '_state=' + answer.state + end
-    }
-    // The browser's copy of the script is of the old state: have it replaced before the next page asks for it.
-    const renewed = fetch(k.b + '.js', { cache: 'reload', mode: 'no-cors', credentials: 'include' }).catch(() => 0)
-    // What is left of what was stopped is told, after a reload too: cookies here, and who may have some elsewhere.
-    const left = after(gone.filter(t => t.u || t.p).map(t => t.i))
-    const any = k.i?.(left[0], left[1])[0] || left[2][0]
-    gone.length = 0
-    if (reload) {
-      await renewed
-      location.reload()
-    } else {
-      await k.f()
-      if (any) k.q('w', left)
-    }
-    said.textContent = k.e || ''
-    return path == '/choice' && answer.guardian ? answer : answer.choice
+    if (k.s.m && !body.has('age') && (names.length > k.s.q.split(' ').length + 1 || /all|new|unsold/.test(accept || ''))) return k.q('j', fields, surface, show)
+    cut?.() // a newer act takes the place of the one on its way
+    /** @type {any} */
+    let own = fate = (async () => {
+      if (accept == 'unsold') names.push(...k.s.c.split(' ').filter(c => !k.s.w?.includes(c)))
+      /** @param {string} name */
+      const ok = name => accept == 'all' || names.includes(name) || (path == '/seen' || /new|kept/.test(accept || '')) && k.a(name)
+      // What is declined stops now, whatever becomes of the request (REQUIREMENTS A9, C3).
+      k.x?.(t => ok(t.k) || ok(t.i), ok)
+      const token = k.c(k.n), said = doc.querySelector('stile-status') || doc.body.appendChild(doc.createElement('stile-status'))
+      said.role = 'status'
+      said.textContent = ''
+      /** @param {number} n */
+      const say = n => {
+        show?.()
+        /** @type {any} */
+        const at = doc.querySelector('stile-banner .e,stile-dialog .e') || said
+        at.textContent = k.e?.[n]
+      }
+      // It is sent for ten minutes until it is stored or refused, and nothing is released meanwhile: always with the same id,
+      // so that one that did arrive is not stored twice. A choice of another tab takes its place. Nothing of it is kept in the
+      // browser: who leaves the page before is asked again.
+      const state = k.n + '_state', before = k.c(state), end = Date.now() + 6e5
+      /** @type {any} */
+      let answer
+      for (let wait = 1; !answer && k.c(state) == before; wait *= 2) {
+        /** @type {any} */
+        let r, why
+        const tries = new AbortController(), slow = setTimeout(say, 3e3, 1)
+        setTimeout(cut = () => tries.abort(), 1e4)
+        try {
+          r = await fetch(k.b + path + (token && '?choice=' + token), { method: 'POST', body, credentials: 'include', keepalive: true, signal: tries.signal, headers: { accept: 'application/json' } })
+          why = await r.json()
+          if (r.ok) answer = why
+          why = why.error
+        } catch (e) { why = e }
+        clearTimeout(slow)
+        if (own != fate) return fate
+        if (answer) break
+        const failed = /^4(?!29)/.test(r?.status) || Date.now() > end
+        say(failed ? 2 : 1)
+        if (failed) throw Error('stile: ' + why)
+        // A little longer than asked for, each another time: who was told the same came at the same moment.
+        await new Promise(done => setTimeout(cut = done, (1e3 + Math.random() * 250) * Math.min(r?.headers.get('retry-after') >>> 0 || wait, 30)))
+        if (own != fate) return fate
+      }
+      if (answer?.token) {
+        // The consent host is another site than this page, so that its cookie would not come back: keep it here.
+        const end = ';path=/;samesite=lax;max-age=' + answer.max_age + (location.protocol == 'https:' ? ';secure' : '')
+        doc.cookie = k.n + '=' + answer.token + end
+        doc.cookie = state + '=' + answer.state + end
+      }
+      // The browser's copy of the script is of the old state: have it replaced before the next page asks for it.
+      const renewed = fetch(k.b + '.js', { cache: 'reload', mode: 'no-cors', credentials: 'include' }).catch(() => 0)
+      // What is left of what was stopped is told, after a reload too: cookies here, and who may have some elsewhere.
+      const left = after(gone.filter(t => t.u || t.p).map(t => t.i))
+      const any = k.i?.(left[0], left[1])[0] || left[2][0]
+      gone.length = 0
+      if (reload) {
+        await renewed
+        location.reload()
+      } else {
+        await k.f()
+        if (any) k.q('w', left)
+      }
+      said.textContent = k.e?.[0] ?? null
+      return path == '/choice' && answer?.guardian ? answer : (answer || window.stile).choice
+    })()
+    return own
   }
 }

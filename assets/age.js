@@ -4,7 +4,7 @@
 /** @param {import('./types').Kernel} k @param {string} html @param {{guardian: string, copied: string}} words */
 export default function (k, html, words) {
   const doc = document
-  k.j = (fields, surface) => new Promise((done, fail) => {
+  k.j = (fields, surface, show) => new Promise((done, fail) => {
     const host = doc.createElement('stile-dialog')
     host.innerHTML = k.t.createHTML(html)
     const dialog = /** @type {HTMLDialogElement} */ (host.firstElementChild)
@@ -28,7 +28,7 @@ export default function (k, html, words) {
     })
     /** @param {string} age */
     const tell = age => {
-      const sent = /** @type {Promise<any>} */ (k.p?.([...fields, ['age', age]], surface))
+      const sent = /** @type {Promise<any>} */ (k.p?.([...fields, ['age', age]], surface, undefined, show))
       sent.then(answer => done(answer.choice || answer), fail)
       if (age == 'older') return dialog.close()
       form.hidden = true

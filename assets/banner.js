@@ -1,7 +1,7 @@
 // The banner, first in body: asks, and goes away.
 
-/** @param {import('./types').Kernel} k @param {string} html @param {string} css @param {string} saved */
-export default function (k, html, css, saved) {
+/** @param {import('./types').Kernel} k @param {string} html @param {string} css @param {string[]} words */
+export default function (k, html, css, ...words) {
   const doc = document
   const lang = doc.documentElement.lang
   const tongue = /** @param {string} tag */ tag => tag.split('-')[0].toLowerCase().replace(/^n[no]$/, 'nb')
@@ -21,10 +21,12 @@ export default function (k, html, css, saved) {
   let before
   /** @type {any} what in the banner has the focus */
   let held
+  /** @type {any} where the focus went when the banner did */
+  let next
   let open = true
   let again = 9
   k.u?.(css)
-  k.e = saved
+  k.e = words
   k.h = k.s.h
   host.innerHTML = k.t.createHTML(html)
   const status = /** @type {HTMLElement} */ (host.querySelector('[role=status]'))
@@ -47,15 +49,16 @@ export default function (k, html, css, saved) {
   }
   const swaps = new MutationObserver(() => host.isConnected || place())
   const close = k.y = () => {
-    const inside = host.contains(doc.activeElement)
+    next = host.contains(doc.activeElement)
     open = false
+    status.textContent = ''
     host.remove()
     room.remove()
-    if (!inside) return
+    if (!next) return
     // Focus goes back where it was, and never gets lost on body.
-    const next = before && before.isConnected ? before : doc.querySelector('main,h1') || doc.querySelector('a[href],button')
-    if (next && next.tabIndex < 0) next.tabIndex = -1
-    if (next) next.focus({ preventScroll: next != before })
+    next = before?.isConnected ? before : doc.querySelector('main,h1') || doc.querySelector('a[href],button')
+    if (next?.tabIndex < 0) next.tabIndex = -1
+    next?.focus({ preventScroll: next != before })
   }
   host.addEventListener('focusin', event => {
     const from = /** @type {any} */ (event.relatedTarget)
@@ -83,20 +86,31 @@ export default function (k, html, css, saved) {
   })
   host.addEventListener('click', event => {
     const button = /** @type {HTMLElement} */ (event.target).closest('button')
-    const value = button && button.getAttribute('value')
+    const value = button?.getAttribute('value')
     if (!button || !host.isConnected) return // a second click is of the same act
     if (!value) {
       event.preventDefault()
       return window.stile.show()
     }
-    // First the banner goes, and once that is painted the rest is done.
-    close()
-    requestAnimationFrame(() => setTimeout(() => k.p?.([['accept', value]], 'banner').catch(why => {
+    /** @type {any} of the act that is on its way */
+    const busy = host.querySelector('[aria-disabled]')
+    if (button == busy) return // nor is a further one
+    // First the banner goes, and once that is painted the rest is done. Where saving takes longer it comes back, with the
+    // focus that it had: then another button is a newer act.
+    if (busy) busy.ariaDisabled = null
+    else close()
+    button.ariaDisabled = 'true'
+    const show = () => {
+      if (!open) {
+        open = true
+        place()
+        if (doc.activeElement == next) button.focus({ preventScroll: true })
+      }
+    }
+    requestAnimationFrame(() => setTimeout(() => k.p?.([['accept', value]], 'banner', undefined, show).then(close, why => {
       console.error(why)
-      open = true
-      place()
-      status.hidden = why.code == 20 // the visitor left the question for their age
-    })))
+      show()
+    }).finally(() => { button.ariaDisabled = null })))
   })
   place()
   swaps.observe(doc.documentElement, { childList: true })

@@ -1,12 +1,12 @@
 // The preferences dialog: fetched when it is first opened.
 
-/** @param {import('./types').Kernel} k @param {string} html @param {string} css @param {string} saved @param {string} notice */
-export default function (k, html, css, saved, notice) {
+/** @param {import('./types').Kernel} k @param {string} html @param {string} css @param {string} notice @param {string[]} words */
+export default function (k, html, css, notice, ...words) {
   const doc = document
   k.h = notice
   k.u?.(css)
-  k.e = saved
-  k.d = failed => {
+  k.e = words
+  k.d = () => {
     if (doc.querySelector('stile-dialog [open][aria-labelledby]')) return
     const host = doc.createElement('stile-dialog')
     host.innerHTML = k.t.createHTML(html)
@@ -16,7 +16,9 @@ export default function (k, html, css, saved, notice) {
       if (box.type == 'checkbox') box.checked = k.a(box.value)
     }
     const status = /** @type {HTMLElement} */ (dialog.querySelector('[role=status]'))
-    status.hidden = !failed
+    /** @type {any} the button of the act that is on its way */
+    let busy
+    let sent = ''
     for (const a of /** @type {NodeListOf<HTMLAnchorElement>} */ (dialog.querySelectorAll('[data-to]'))) {
       const [path, part = ''] = (a.dataset.to || '').split('#')
       a.href = k.b + path + '?lang=' + dialog.lang + (part && '#' + part)
@@ -60,17 +62,37 @@ export default function (k, html, css, saved, notice) {
     form.addEventListener('submit', event => {
       event.preventDefault()
       if (!dialog.open) return // a second click is of the same act
-      const button = /** @type {HTMLButtonElement} */ (event.submitter)
-      if (button && button.hidden) return // Enter on a toggle
+      /** @type {any} */
+      const button = event.submitter || {}
+      if (button.hidden) return // Enter on a toggle
       /** @type {[string, string][]} */
-      const fields = button && button.name == 'accept' ? [['accept', button.value]] :
+      const fields = button.name == 'accept' ? [['accept', button.value]] :
         /** @type {any} */ ([...new FormData(form)].filter(([key]) => /^(category|services?)$/.test(key)))
-      dialog.close()
-      k.y?.()
-      setTimeout(() => k.p?.(fields, 'preferences').catch(why => {
+      const now = fields + ''
+      if (busy && now == sent) return // the same once more
+      sent = now
+      // It goes at once, and comes back once where saving takes longer; who closes it then is left alone.
+      let shown = !!busy
+      if (busy) busy.ariaDisabled = null
+      else {
+        status.textContent = ''
+        dialog.close()
+        k.y?.()
+      }
+      busy = button
+      button.ariaDisabled = 'true'
+      const show = () => {
+        if (!shown && !dialog.open) {
+          doc.body.append(host)
+          dialog.showModal()
+          button.focus?.()
+        }
+        shown = true
+      }
+      setTimeout(() => k.p?.(fields, 'preferences', undefined, show).then(() => dialog.close(), why => {
         console.error(why)
-        k.d?.(why.code != 20) // where the visitor left the question for their age nothing failed
-      }))
+        show()
+      }).finally(() => { busy = button.ariaDisabled = null }))
     })
   }
 }

@@ -26,7 +26,11 @@ export interface Stile {
   allows(name: string): boolean
   /** opens the preferences */
   show(): Promise<void>
-  /** accepts these categories and declines the others; without an argument accepts all */
+  /**
+   * accepts these categories and declines the others; without an argument accepts all. Like the two below it resolves once
+   * the choice is stored, with what is in force then: that of a newer act where one was made meanwhile. A server that takes
+   * nothing is asked again for ten minutes
+   */
   accept(categories?: readonly string[]): Promise<Choice>
   /** declines everything optional */
   reject(): Promise<Choice>

@@ -74,18 +74,20 @@ export interface Kernel {
   x?: (keep: (t: Tag) => boolean, ok: Allows) => boolean // stops the others; true: that takes a reload
   i?: (cookies?: string[], keys?: string[]) => string[] // deletes what is kept here, and names the cookies that stay
   u?: (css: string) => void // adopts a style sheet
-  p?: (fields: [string, string][], surface?: string, path?: string) => Promise<any> // posts a choice
-  j?: (fields: [string, string][], surface: string) => Promise<any> // asks for the age, then posts a choice
+  // posts a choice until it is stored; show brings back what the visitor acted on
+  p?: (fields: [string, string][], surface?: string, path?: string, show?: Show) => Promise<any>
+  j?: (fields: [string, string][], surface: string, show?: Show) => Promise<any> // asks for the age, then posts a choice
   o?: (el?: any, category?: string, service?: string) => void // draws a placeholder, or takes it away where no category is named
   v?: () => void // draws the permanent control
   w?: (left?: Left) => void // clears once more, and says what is left
-  d?: (failed?: boolean) => void // opens the dialog
+  d?: () => void // opens the dialog
   y?: () => void // takes the banner away
   h?: string // notice: the hash of the words that were shown last
-  e?: string // the words "your choice was saved"
+  e?: string[] // the words "your choice was saved", "saving takes longer", "it could not be saved"
   z?: 1 // the page's own language was asked for already
 }
 
+export type Show = () => void
 export type Act = (k: Kernel) => void
 export type UI = (k: Kernel) => void
 export type Take = (state?: State, tags?: Tag[], act?: Act, ui?: UI) => unknown

@@ -57,6 +57,7 @@ type Words struct {
 	Saved               string
 	Retrying            string
 	Failed              string
+	Busy                Busy
 	GPC                 string
 	Receipt             string
 	Withdraw            string
@@ -74,6 +75,9 @@ type Words struct {
 
 // Lifetimes are how long a cookie is kept. Days and months are never one.
 type Lifetimes struct{ Session, Seconds, Minutes, Hours, Days, Months string }
+
+// Busy is said where a plain form cannot be stored now.
+type Busy struct{ Intro, Again string }
 
 // Left is said after a withdrawal of what could not be deleted, and of who can (C3).
 type Left struct{ Intro, Browser, Company string }

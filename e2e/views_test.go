@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/chromedp/chromedp/kb"
@@ -50,7 +51,7 @@ func TestMorePictures(t *testing.T) {
 	b.emptyCache().visit(shopURL + "/test/en").picture("more-banner-gpc-de")
 	b.noSignal()
 	b.emptyCache().visit(shopURL + "/test/en")
-	b.say(`(document.querySelector('stile-banner [role=status]').hidden = false)`)
+	b.say(fmt.Sprintf(`document.querySelector('stile-banner [role=status]').textContent = %q`, wordsIn(t, "en").Failed))
 	b.picture("more-banner-failed")
 	b.look(320, 256, "light").visit(shopURL + "/test/de").picture("more-banner-small")
 }

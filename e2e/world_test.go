@@ -79,6 +79,7 @@ type world struct {
 	region   string              // what the proxy says in X-Region
 	address  string              // what the proxy says in X-Forwarded-For, if anything
 	hold     func(*http.Request) // what a request to the consent host waits for, or nil
+	busy     *busyHost           // answers some POSTs in the server's place, or nil
 	lose     int                 // how many further answers to POST never reach the browser, although the server did what was asked
 }
 
@@ -254,7 +255,7 @@ func (w *world) consent() http.Handler {
 	}
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.mu.Lock()
-		down, hold := w.target == nil, w.hold
+		down, hold, busy := w.target == nil, w.hold, w.busy
 		w.mu.Unlock()
 		if hold != nil {
 			hold(r)
@@ -263,6 +264,9 @@ func (w *world) consent() http.Handler {
 			if conn, _, err := http.NewResponseController(rw).Hijack(); err == nil {
 				_ = conn.Close()
 			}
+			return
+		}
+		if busy.answers(rw, r) {
 			return
 		}
 		proxy.ServeHTTP(rw, r)

@@ -126,10 +126,7 @@ func (s *Server) store(ctx context.Context, st *site, record ledger.Record, acti
 	ctx, cancel := context.WithTimeout(ctx, appendTime)
 	defer cancel()
 	stored, err := s.ledger.Append(ctx, record)
-	switch {
-	case errors.Is(err, ledger.ErrBusy) || errors.Is(err, context.DeadlineExceeded):
-		return stored, &fault{status: http.StatusServiceUnavailable, what: "too many choices at once: nothing was stored, try again", retry: 2}
-	case err != nil:
+	if err != nil {
 		return stored, err
 	}
 	s.metrics.choices.WithLabelValues(st.Name, string(action)).Inc()

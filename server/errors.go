@@ -39,10 +39,10 @@ func (s *Server) respond(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	var f *fault
+	f := s.busy(err)
 	var e *echo.HTTPError
 	switch r := c.Request(); {
-	case errors.As(err, &f):
+	case f != nil || errors.As(err, &f):
 	case errors.As(err, &e) && e.Code == http.StatusNotFound:
 		f = &fault{status: e.Code, what: "there is nothing at " + r.URL.Path}
 	case errors.As(err, &e) && e.Code == http.StatusMethodNotAllowed:
@@ -59,6 +59,10 @@ func (s *Server) respond(err error, c echo.Context) {
 	h["X-Content-Type-Options"] = noSniff
 	if f.retry > 0 {
 		h.Set("Retry-After", strconv.Itoa(f.retry))
+		h.Set("Access-Control-Expose-Headers", "Retry-After") // else a page of another origin does not see it
+	}
+	if s.sendAgain(c, f) {
+		return
 	}
 	if wantsHTML(c.Request()) {
 		err = c.HTML(f.status, `<!DOCTYPE html><meta charset="utf-8"><title>`+http.StatusText(f.status)+`</title><p>`+html.EscapeString(f.what)+`</p>`)

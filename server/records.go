@@ -46,6 +46,8 @@ func (s *Server) erase(c echo.Context) error {
 		return err
 	}
 	r := c.Request()
+	ctx, cancel := context.WithTimeout(r.Context(), appendTime)
+	defer cancel()
 	v := s.visit(r, st, snap.codec, readQuery(r))
 	erased := 0
 	if v.Choice != nil {
@@ -54,11 +56,11 @@ func (s *Server) erase(c echo.Context) error {
 			return err
 		}
 		if len(records) == 0 { // it may be on its way, from another process
-			if err := s.ledger.Disown(r.Context(), st.Name, v.Choice.Receipt); err != nil {
+			if err := s.ledger.Disown(ctx, st.Name, v.Choice.Receipt); err != nil {
 				return err
 			}
 		} else {
-			if erased, err = s.eraseAll(r.Context(), st.Name, records[0].Subject); err != nil {
+			if erased, err = s.eraseAll(ctx, st.Name, records[0].Subject); err != nil {
 				return err
 			}
 		}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"net/http"
@@ -68,7 +69,9 @@ func (s *Server) request(c echo.Context) error {
 	}
 	wanted.Number = requestNumber()
 	wanted.Due = wanted.Time.AddDate(0, 0, requestDays)
-	if err := s.ledger.Ask(r.Context(), wanted); err != nil {
+	ctx, cancel := context.WithTimeout(r.Context(), appendTime)
+	defer cancel()
+	if err := s.ledger.Ask(ctx, wanted); err != nil {
 		return err
 	}
 	due := banner.Day(wanted.Due)

@@ -11,7 +11,7 @@ import (
 // Budgets in bytes of brotli at its best, for one request (README, "Figures").
 const (
 	firstVisitBudget = 6 << 10 // in every language and layout
-	englishBudget    = 5<<10 + 384
+	englishBudget    = 5<<10 + 704
 	returningBudget  = 2 << 10 // without tags
 	tagBudget        = 400     // what a vendor's tag adds when it is the only one
 	commonTagBudget  = 250     // for the vendors that most sites have

@@ -166,7 +166,7 @@ func (g *Gate) compose(d *consent.Decision, lang string) (string, error) {
 	}
 	what, view, text := g.parts.note, banner.Note(v), []string{g.style.note}
 	if d.Ask {
-		what, view, text = g.parts.banner, banner.Banner(v), []string{g.style.banner, v.Words.Saved}
+		what, view, text = g.parts.banner, banner.Banner(v), []string{g.style.banner, v.Words.Saved, v.Words.Retrying, v.Words.Failed}
 	}
 	markup, err := render(view)
 	if err != nil {
@@ -259,7 +259,7 @@ func (g *Gate) Dialog(r *consent.Regime, gpc bool, lang string) (*Answer, error)
 		if err != nil {
 			return "", fmt.Errorf("drawing the dialog in %s: %w", lang, err)
 		}
-		ui := call(g.parts.dialog, markup, g.style.dialog, v.Words.Saved, notice.Hash)
+		ui := call(g.parts.dialog, markup, g.style.dialog, notice.Hash, v.Words.Saved, v.Words.Retrying, v.Words.Failed)
 		if v.Age > 0 {
 			step, err := render(banner.AgeStep(v))
 			if err != nil {

@@ -105,7 +105,13 @@ func (e *lite) erased(context.Context, *sql.Tx, string, uuid.UUID) error { retur
 // purge empties the log that SQLite writes ahead. What is deleted from the file itself is overwritten (secure_delete).
 func (e *lite) purge(ctx context.Context) error { return e.file.Empty(ctx) }
 
-func (e *lite) explain(err error) error { return e.file.Explain(err) }
+func (e *lite) explain(err error) error {
+	told := e.file.Explain(err)
+	if sqlite.Code(err) == sqlite3.SQLITE_BUSY {
+		return locked{told}
+	}
+	return told
+}
 
 // alone is not hopeful about a lock: it is everybody's.
 func (e *lite) alone(err error) bool { return sqlite.Code(err) != sqlite3.SQLITE_BUSY }
