@@ -34,8 +34,8 @@ type commands struct {
 	CSP      cspCommand      `cmd:"" name:"csp" help:"Print the content security policy of a site for each consent state."`
 	Vendors  vendorsCommand  `cmd:"" help:"List the vendors that Stile knows."`
 	Keys     keysCommand     `cmd:"" help:"List, make and retire the keys that sign choices, receipts and the log."`
-	Records  recordsCommand  `cmd:"" help:"Export records of consent, show one, or check a visitor's receipt."`
-	Requests requestsCommand `cmd:"" help:"Print what a site's visitors asked for (see, copy, correct, delete), and by when it is due."`
+	Records  recordsCommand  `cmd:"" help:"Export records of consent, show one, erase or withdraw for a visitor, check a visitor's receipt, or print the audit trail."`
+	Requests requestsCommand `cmd:"" help:"Print what a site's visitors asked for (see, copy, correct, delete), and by when it is due; or mark it as answered."`
 	Mail     mailCommand     `cmd:"" help:"Make the links of a newsletter, or print how often they were followed."`
 	Backup   backupCommand   `cmd:"" help:"Copy the ledger, while it is served, and the keys to one file."`
 	Restore  restoreCommand  `cmd:"" help:"Put a backup in place."`

@@ -19,6 +19,10 @@ type recordsCommand struct {
 	Export exportRecords `cmd:"" help:"Write the records of a span of time to a file."`
 	Show   showRecords   `cmd:"" help:"Print all that is kept of one record: the choice, the words that were shown, policy, vendors, chain. Exits 1 if there is none."`
 	Verify verifyRecords `cmd:"" help:"Check a visitor's receipt, offline. Exits 1 if it is not genuine."`
+
+	Erase    eraseRecords    `cmd:"" help:"Erase all records of a visitor, for good. Exits 1 if there is none."`
+	Withdraw withdrawRecords `cmd:"" help:"Take back a visitor's consent for them, as far as this server can. Exits 1 if there is no record of it."`
+	Trail    trailRecords    `cmd:"" help:"Print who looked at, exported or erased what."`
 }
 
 type verifyRecords struct {

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/stilehq/stile/server/ledger"
+	"github.com/stilehq/stile/server/outbox"
+)
+
+// oneVisitor is the visitor whom a command is about, and who gives it.
+type oneVisitor struct {
+	ID   string `arg:"" name:"receipt" help:"The visitor's receipt, or the id that the page sent with their choice."`
+	Site string `required:"" help:"Name of the site."`
+	By   string `env:"STILE_OPERATOR" placeholder:"NAME" help:"Who does it, for the audit trail."`
+	Data string `env:"STILE_DATA" default:"data" help:"Data folder."`
+}
+
+func (v *oneVisitor) check() error {
+	if id, err := uuid.Parse(v.ID); err != nil || len(v.ID) != 36 || id == uuid.Nil {
+		return fmt.Errorf("receipt is %.80q: it is the id of a consent record, a UUID", v.ID)
+	}
+	return checkOperator(v.By)
+}
+
+// checkOperator refuses a name that the audit trail would refuse, before anything is done.
+func checkOperator(name string) error {
+	if !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) || utf8.RuneCountInString(name) > 90 {
+		return fmt.Errorf("the operator (--by, STILE_OPERATOR) is %.100q: that is a name in one line, of at most 90 characters", name)
+	}
+	return nil
+}
+
+// find returns the record in force of the visitor, or fs.ErrNotExist.
+func (v *oneVisitor) find(ctx context.Context, db *ledger.Ledger) (ledger.Record, error) {
+	id := uuid.MustParse(v.ID)
+	r, err := db.Latest(ctx, v.Site, id)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return r, err
+	}
+	if r, err = db.FindKey(ctx, v.Site, id); err != nil {
+		return r, err
+	}
+	return db.Latest(ctx, v.Site, r.ID)
+}
+
+func (v *oneVisitor) unknown(std streams) error {
+	fmt.Fprintf(std.err, "stile: site %s has no record of %s: nothing was changed\n", v.Site, v.ID)
+	return errFound
+}
+
+// drop drops what waits to be sent on the visitor's consent.
+func (v *oneVisitor) drop(ctx context.Context, subject uuid.UUID) (int, error) {
+	return outbox.Drop(ctx, filepath.Join(v.Data, "outbox.db"), v.Site, subject)
+}
+
+type eraseRecords struct {
+	oneVisitor
+	Request string `placeholder:"NUMBER" help:"The visitor's request that this answers: 7KQ4-M2XD. It is marked as answered."`
+	Yes     bool   `help:"Do not ask."`
+}
+
+// Help says what an erasure is.
+func (c *eraseRecords) Help() string {
+	return "It may be done while stile serve runs. What waits to be sent to vendors for the visitor is dropped as well, and nothing " +
+		"of them is left in the database's files; only the numbers of the erased records go to the audit trail. Copies that you made " +
+		"yourself (stile backup, exports) are yours to erase.\n\n" +
+		"The choice itself is in the visitor's own browser, where it holds until it runs out or they change it: their page says that " +
+		"nothing is recorded of it, and events and mails that need a record are no longer sent."
+}
+
+// Validate refuses what cannot be a receipt, and to go on unasked.
+func (c *eraseRecords) Validate() error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	if !c.Yes && !onTerminal(os.Stdin) {
+		return errors.New("nobody can be asked here: add --yes to erase the records for good")
+	}
+	return nil
+}
+
+// Run erases the records of a visitor.
+func (c *eraseRecords) Run(ctx context.Context, std streams) (err error) {
+	db, err := openLedger(ctx, c.Data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	record, err := c.find(ctx, db)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c.unknown(std)
+	}
+	if err != nil {
+		return err
+	}
+	by := ledger.By{Actor: ledger.Operator(c.By), Time: time.Now()}
+	if c.Request = strings.ToUpper(strings.TrimSpace(c.Request)); c.Request != "" {
+		if err := openRequest(ctx, db, c.Request, c.Site); err != nil {
+			return err
+		}
+		by.Detail = "request " + c.Request
+	}
+	history, err := db.History(ctx, c.Site, record.Subject)
+	if err != nil {
+		return err
+	}
+	if !c.Yes && !confirmed(os.Stdin, std.err, fmt.Sprintf("Erase %s of %s for good, the last of %s?", counted(len(history), "record"), c.Site, record.Time.Format(time.DateTime))) {
+		return errors.New("nothing was erased: type yes to erase, or add --yes where nobody can")
+	}
+	return c.erase(ctx, std, db, record.Subject, by)
+}
+
+// erase drops what waits before, while it is known whose it is, and after, since more may have come meanwhile.
+func (c *eraseRecords) erase(ctx context.Context, std streams, db *ledger.Ledger, subject uuid.UUID, by ledger.By) error {
+	dropped, err := c.drop(ctx, subject)
+	if err != nil {
+		return err
+	}
+	n, err := db.Erase(ctx, c.Site, subject, by)
+	if n == 0 && err == nil {
+		return c.unknown(std) // the visitor was faster
+	}
+	if n == 0 {
+		return err
+	}
+	if err != nil {
+		err = fmt.Errorf("the records are erased, and traces of them may be left in the database's files until the next day: %w", err)
+	}
+	late, errLate := c.drop(ctx, subject)
+	fmt.Fprintf(std.out, "erased %s of %s\n", counted(n, "record"), c.Site)
+	if dropped+late > 0 {
+		fmt.Fprintf(std.out, "dropped %s that waited to be sent\n", counted(dropped+late, "message"))
+	}
+	if c.Request != "" {
+		if _, errAnswer := db.Answer(ctx, c.Request, "erased "+counted(n, "record"), ledger.By{Actor: by.Actor, Time: by.Time}); errAnswer != nil {
+			return errors.Join(err, errLate, errAnswer)
+		}
+		fmt.Fprintf(std.out, "request %s is answered\n", c.Request)
+	}
+	return errors.Join(err, errLate)
+}
+
+// openRequest checks that a request is one of the site's that waits for an answer.
+func openRequest(ctx context.Context, db *ledger.Ledger, number, site string) error {
+	r, err := db.Request(ctx, number)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && r.Site != site:
+		return fmt.Errorf("site %s has no request %s: stile requests %s lists them; nothing was changed", site, number, site)
+	case err != nil:
+		return err
+	case !r.Answered.IsZero():
+		return fmt.Errorf("request %s was answered on %s: nothing was changed", number, r.Answered.Format(time.DateOnly))
+	}
+	return nil
+}
+
+// counted is a number of things: "1 record", "2 records".
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// onTerminal tells whether somebody may be asked. /dev/null passes, and answers nothing.
+func onTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// confirmed asks a question, and takes "yes" for a yes.
+func confirmed(in io.Reader, out io.Writer, question string) bool {
+	fmt.Fprintf(out, "%s Type yes: ", question)
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	return err == nil && strings.TrimSpace(answer) == "yes"
+}
