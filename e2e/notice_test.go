@@ -45,10 +45,8 @@ func TestC6Notice(t *testing.T) {
 	}
 	b.header(map[string]string{"Accept-Language": "en"})
 	b.forget().visit(shopURL + "/")
-	var asked []string // what stands on the banner that is shown
-	for _, line := range eval[[]string](b, `[...document.querySelectorAll('stile-banner :is(h2, p:not([hidden]), li, button)')].filter(e => e.checkVisibility()).map(e => (e.matches('p.g') ? e.firstChild.textContent : e.textContent).trim())`) {
-		asked = append(asked, line)
-	}
+	// What stands on the banner that is shown.
+	asked := eval[[]string](b, `[...document.querySelectorAll('stile-banner :is(h2, p:not([hidden]), li, button)')].filter(e => e.checkVisibility()).map(e => (e.matches('p.g') ? e.firstChild.textContent : e.textContent).trim())`)
 	b.decide(reject).scripts(false).load(consentURL + "/stile/shop/receipt").submit(`a[href*="/notice/"]`)
 	page := eval[string](b, `document.body.textContent`)
 	if len(asked) < 5 {
