@@ -32,7 +32,7 @@ func TestNotice(t *testing.T) {
 	page, html := w.send(http.MethodGet, path, "", "Accept", "text/html")
 	for _, part := range []string{
 		`lang="en"`, "Your choice on cookies", "EasyDser uses cookies", "Reject all", "Accept all", "Choose", "Cookie choices", "Save choices",
-		"Always on", "Analytics", "Google Analytics", "Pixel", "Version 2026-11-01", w.notice,
+		"Always on", "Analytics", "Google Analytics", "Pixel", "2026-11-01", w.notice,
 	} {
 		if !strings.Contains(html, part) {
 			t.Errorf("the page has no %q", part)

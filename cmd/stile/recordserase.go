@@ -38,7 +38,7 @@ func (v *oneVisitor) check() error {
 // checkOperator refuses a name that the audit trail would refuse, before anything is done.
 func checkOperator(name string) error {
 	if !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) || utf8.RuneCountInString(name) > 90 {
-		return fmt.Errorf("--by is %.100q: it is a name in one line, of at most 90 characters", name)
+		return fmt.Errorf("the operator (--by, STILE_OPERATOR) is %.100q: that is a name in one line, of at most 90 characters", name)
 	}
 	return nil
 }

@@ -31,8 +31,7 @@ func TestLeaves(t *testing.T) {
 		if l.Count() != int64(len(distinct)) {
 			t.Fatalf("%q counts %d, want %d", l, l.Count(), len(distinct))
 		}
-		probe := append(list, near.Draw(t, "another"))
-		for _, leaf := range probe {
+		for _, leaf := range append(slices.Clone(list), near.Draw(t, "another")) {
 			for _, leaf := range []int64{leaf - 1, leaf, leaf + 1} {
 				if _, want := slices.BinarySearch(distinct, leaf); l.Contains(leaf) != want {
 					t.Fatalf("%q contains %d: %t", l, leaf, !want)
