@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -21,13 +22,15 @@ type recordsCommand struct {
 	Erase    eraseRecords    `cmd:"" help:"Erase all records of a visitor, for good."`
 	Withdraw withdrawRecords `cmd:"" help:"Take back a visitor's consent for them, as far as this server can."`
 	Trail    trailRecords    `cmd:"" help:"Print who looked at, exported or erased what."`
-	Verify   verifyRecords   `cmd:"" help:"Check a visitor's receipt, offline. Exits 1 if it is not genuine."`
+	Verify   verifyRecords   `cmd:"" help:"Check a visitor's receipt, offline, or the whole ledger. Exits 1 if something is not genuine."`
 }
 
 type verifyRecords struct {
-	File string   `arg:"" help:"The receipt, or - for standard input."`
-	Keys []string `sep:"none" placeholder:"KEY" help:"Public key (stile+hash+base64), a file with one a line, or - for standard input. The site publishes its own at /stile/log/keys. May be repeated; without it, the keys in the data folder."`
-	Data string   `env:"STILE_DATA" default:"data" help:"Data folder."`
+	File       string   `arg:"" optional:"" help:"The receipt, or - for standard input."`
+	All        bool     `help:"Check every record of the ledger against its signed checkpoints: finds what was changed, taken away or added."`
+	Checkpoint []string `sep:"none" placeholder:"FILE" help:"With --all, a checkpoint that was kept elsewhere (from /stile/log/checkpoint): the log must have grown out of it. May be repeated."`
+	Keys       []string `sep:"none" placeholder:"KEY" help:"Public key (stile+hash+base64), a file with one a line, or - for standard input. The site publishes its own at /stile/log/keys. May be repeated; without it, the keys in the data folder."`
+	ledgerFlags
 }
 
 // Validate refuses to read two things from standard input.
@@ -38,6 +41,14 @@ func (c *verifyRecords) Validate() error {
 			from++
 		}
 	}
+	switch {
+	case c.All && c.File != "":
+		return errors.New("--all checks the ledger, and a file is checked without it: leave one out")
+	case !c.All && c.File == "":
+		return errors.New("name the receipt, or use --all to check the whole ledger")
+	case !c.All && len(c.Checkpoint) > 0:
+		return errors.New("--checkpoint goes with --all")
+	}
 	if from > 1 {
 		return errors.New("standard input is one file: name another for the receipt, or for the keys")
 	}
@@ -45,10 +56,13 @@ func (c *verifyRecords) Validate() error {
 }
 
 // Run checks a receipt and prints what it says, or what is wrong with it.
-func (c *verifyRecords) Run(std streams) error {
+func (c *verifyRecords) Run(ctx context.Context, std streams) error {
 	known, err := c.verifiers()
 	if err != nil {
 		return err
+	}
+	if c.All {
+		return c.all(ctx, std, known)
 	}
 	doc, err := readSome(c.File, receipt.MaxSize+1)
 	if err != nil {

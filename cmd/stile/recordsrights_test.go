@@ -183,7 +183,7 @@ func TestRecordsEraseBadInput(t *testing.T) {
 		{"another site", exitFound, "site blog has no record of", []string{receipt, "--site", "blog", "--yes"}},
 		{"an unknown receipt", exitFound, "has no record of", []string{uuid.NewString(), "--site", "shop", "--yes"}},
 		{"an unknown request", exitFailed, "has no request ZZZZ-ZZZZ", []string{receipt, "--site", "shop", "--yes", "--request", "ZZZZ-ZZZZ"}},
-		{"a name of two lines", exitUsage, "--by is", []string{receipt, "--site", "shop", "--yes", "--by", "a\nb"}},
+		{"a name of two lines", exitUsage, "the operator (--by, STILE_OPERATOR) is", []string{receipt, "--site", "shop", "--yes", "--by", "a\nb"}},
 		{"nobody to ask", exitUsage, "add --yes", []string{receipt, "--site", "shop"}},
 	} {
 		if test.name == "nobody to ask" {

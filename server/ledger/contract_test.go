@@ -45,6 +45,7 @@ func contract(t *testing.T, made func(testing.TB) opener) {
 		{"what was published stays", testPublish},
 		{"what was erased is gone", testErase},
 		{"the log is signed, and proves", testTree},
+		{"the whole ledger is verified", testVerify},
 		{"versions of the policy stay in order", testPolicies},
 		{"requests are due in order", testRequests},
 		{"events of mails stand on a grant", testMails},

@@ -1,9 +1,11 @@
 package ledger
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 )
@@ -90,4 +92,36 @@ func (l Leaves) Count() (n int64) {
 		n += r.Last - r.First + 1
 	}
 	return n
+}
+
+// unite is the set of all numbers of some ranges, in any order.
+func unite(ranges []Range) (l Leaves) {
+	sorted := slices.Clone(ranges)
+	slices.SortFunc(sorted, func(a, b Range) int { return cmp.Compare(a.First, b.First) })
+	for _, r := range sorted {
+		if last := len(l) - 1; last >= 0 && r.First <= l[last].Last+1 {
+			l[last].Last = max(l[last].Last, r.Last)
+			continue
+		}
+		l = append(l, r)
+	}
+	return l
+}
+
+// covering is the range of a set that a number is in.
+func covering(l Leaves, n int64) (Range, bool) {
+	i := sort.Search(len(l), func(i int) bool { return l[i].Last >= n })
+	if i == len(l) || l[i].First > n {
+		return Range{}, false
+	}
+	return l[i], true
+}
+
+// following is where a set begins again after a number.
+func following(l Leaves, n int64) (int64, bool) {
+	i := sort.Search(len(l), func(i int) bool { return l[i].First > n })
+	if i == len(l) {
+		return 0, false
+	}
+	return l[i].First, true
 }
