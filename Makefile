@@ -27,6 +27,7 @@ test: chromium check
 	TMPDIR=$(SCRATCH) go test $$(comm -23 <(go list ./... | grep -v /e2e$$ | sort) <(go list $(CONCURRENT) | sort))
 	TMPDIR=$(SCRATCH) go test -race $(CONCURRENT)
 	TMPDIR=$(SCRATCH) go test -race -run 'Store|Through' ./server/gate
+	STILE_TEST_ENGINE=postgres TMPDIR=$(SCRATCH) go test ./server
 	CI=true TMPDIR=$(SCRATCH) go test -parallel 2 -timeout 40m ./e2e
 
 check: generated types lint

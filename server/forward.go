@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"path/filepath"
@@ -17,7 +18,7 @@ import (
 // openOutbox opens what the server sends to vendors. It is closed before the ledger, which it asks whose a receipt is.
 func (s *Server) openOutbox(ctx context.Context) error {
 	box, err := outbox.Open(ctx, outbox.Options{
-		Path: filepath.Join(s.opts.Data, "outbox.db"), Allow: s.opts.ForwardNetworks, Subject: s.subject, Now: s.now, Log: s.log,
+		Path: filepath.Join(s.opts.Data, "outbox.db"), Allow: s.opts.ForwardNetworks, Subject: s.subject, Holds: s.holds, Now: s.now, Log: s.log,
 	})
 	if err != nil {
 		return err
@@ -36,6 +37,27 @@ func (s *Server) subject(ctx context.Context, site string, receipt uuid.UUID) (u
 		err = fs.ErrNotExist
 	}
 	return r.Subject, err
+}
+
+// holds tells whether what the ledger has of a visitor still releases a tag (A9), as another process may have it by now.
+func (s *Server) holds(ctx context.Context, site, tag string, subject uuid.UUID) (bool, error) {
+	history, err := s.ledger.History(ctx, site, subject)
+	if err != nil || len(history) == 0 { // erased
+		return false, err
+	}
+	snap := s.current.Load()
+	if snap == nil || snap.sites[site] == nil {
+		return false, fmt.Errorf("site %s is not served", site)
+	}
+	st, last := snap.sites[site], &history[0]
+	choice := choiceOf(*last)
+	d := consent.Decide(st.Site, consent.Visit{Choice: &choice, Region: st.regionOf(last), GPC: last.GPC, Now: s.now()})
+	for i := range st.Tags {
+		if st.Tags[i].ID == tag {
+			return d.Tags[i].Released, nil
+		}
+	}
+	return false, nil // the site has it no more
 }
 
 // forget drops what waits to be sent of the tags that a choice no longer releases (A9), once it is recorded. An error means

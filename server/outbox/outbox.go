@@ -54,6 +54,10 @@ type Options struct {
 	// could stand on. Needed for messages with a Receipt.
 	Subject func(ctx context.Context, site string, receipt uuid.UUID) (uuid.UUID, error)
 
+	// Holds tells whether a subject's consent to a tag still holds; it is asked before each attempt. Forget is not enough where
+	// consent can be taken back elsewhere: through another process, or by an operator. nil: it holds until Forget.
+	Holds func(ctx context.Context, site, tag string, subject uuid.UUID) (bool, error)
+
 	Wait      time.Duration     // before the second attempt, doubled for each further one up to an hour; 1 s
 	Timeout   time.Duration     // of one attempt, from look-up to answer; 10 s
 	Transport http.RoundTripper // in place of the network, for tests: whatever it does, no address is refused

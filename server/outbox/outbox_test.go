@@ -597,3 +597,44 @@ func BenchmarkOffer(b *testing.B) {
 		o.Offer(m)
 	}
 }
+
+// What stands on a consent that was taken back elsewhere is not sent; while that cannot be told it waits.
+func TestHolds(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "outbox.db")
+	synctest.Test(t, func(t *testing.T) {
+		her, him, them := uuid.New(), uuid.New(), uuid.New()
+		r := &receiver{answer: status(http.StatusOK)}
+		var away atomic.Bool
+		away.Store(true)
+		o := open(t, Options{Path: path, Transport: r, Holds: func(_ context.Context, site, tag string, subject uuid.UUID) (bool, error) {
+			if site != "shop" || tag != "counter" {
+				t.Errorf("asked about %s of %s", tag, site)
+			}
+			if subject == them && away.Load() {
+				return false, errDown
+			}
+			return subject != him, nil
+		}})
+		for name, subject := range map[string]uuid.UUID{"her": her, "him": him, "them": them, "nobody": uuid.Nil} {
+			m := message("https://" + name + ".example/")
+			m.Subject = subject
+			add(t, o, m)
+		}
+		synctest.Wait()
+		got := r.urls()
+		slices.Sort(got)
+		if !slices.Equal(got, []string{"https://her.example/", "https://nobody.example/"}) {
+			t.Errorf("sent: %q", got)
+		}
+		if st := o.Stats(); st.Dropped != 1 || st.Waiting != 1 {
+			t.Errorf("stats: %+v", st)
+		}
+		away.Store(false)
+		time.Sleep(time.Minute) // of the test's own clock
+		synctest.Wait()
+		if st := o.Stats(); st.Sent != 3 || st.Waiting != 0 {
+			t.Errorf("stats: %+v", st)
+		}
+		closed(t, o)
+	})
+}

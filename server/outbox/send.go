@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // dispatch starts what is due, until ctx ends. Attempts are made under sends, which ends later.
@@ -60,6 +62,7 @@ const (
 	final      // given up
 	again
 	missing // it was forgotten meanwhile, or another process sent it
+	lapsed  // the consent that it stands on no longer holds
 	stopped // by Close
 )
 
@@ -76,9 +79,27 @@ func (o *Outbox) send(ctx context.Context, e *entry) {
 		o.log.Error("a message cannot be read", "error", err)
 		out = outcome{kind: again, why: err}
 	default:
+		if out, holds := o.holds(ctx, e); !holds {
+			o.settle(e, out)
+			return
+		}
 		out = o.attempt(ctx, m)
 	}
 	o.settle(e, out)
+}
+
+// holds asks whether the consent that a message stands on still holds. Where that cannot be told the message waits.
+func (o *Outbox) holds(ctx context.Context, e *entry) (outcome, bool) {
+	if o.opt.Holds == nil || e.subject == uuid.Nil {
+		return outcome{}, true
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.opt.Timeout)
+	defer cancel()
+	holds, err := o.opt.Holds(ctx, e.site, e.tag, e.subject)
+	if err != nil {
+		return outcome{kind: again, why: err}, false
+	}
+	return outcome{kind: lapsed}, holds
 }
 
 // settle notes what came of an attempt. What is to be deleted or postponed is under way until that is written.
@@ -113,6 +134,8 @@ func (o *Outbox) settle(e *entry, out outcome) {
 		o.delete(e)
 	case out.kind == stopped:
 		o.release(e)
+	case out.kind == lapsed:
+		o.drop(e)
 	case out.kind == missing || gone:
 		o.delete(e)
 	case out.kind == final:
