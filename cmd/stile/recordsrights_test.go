@@ -215,7 +215,7 @@ func TestRecordsEraseBadInput(t *testing.T) {
 }
 
 func TestConfirmed(t *testing.T) {
-	for answer, want := range map[string]bool{"yes\n": true, " yes \r\n": true, "y\n": false, "no\n": false, "\n": false, "": false, "yes": false, "YES\n": false} {
+	for answer, want := range map[string]bool{"yes\n": true, "yes\r\n": true, "y\n": false, "no\n": false, "\n": false, "": false, "yes": false, "YES\n": false} {
 		var asked strings.Builder
 		if got := confirmed(strings.NewReader(answer), &asked, "Erase?"); got != want || !strings.HasPrefix(asked.String(), "Erase? ") {
 			t.Errorf("%q is taken for %t, after %q", answer, got, &asked)

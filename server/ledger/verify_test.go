@@ -97,8 +97,10 @@ func TestVerifyFinds(t *testing.T) {
 		{"a record moved past the log", `UPDATE records SET leaf = 99 WHERE leaf = 2`, "has the number 99, which the log has not given out"},
 		{"a record added", `INSERT INTO records SELECT 50, salt, randomblob(16), randomblob(16), site, subject, previous, time, action, granted, denied, services,
 			refused, regime, country, language, policy, list, notice, surface, gpc, age, expiry FROM records WHERE leaf = 1`, "it was added"},
-		{"two records exchanged", `UPDATE records SET leaf = -1 WHERE leaf = 1; UPDATE records SET leaf = 1 WHERE leaf = 2; UPDATE records SET leaf = 2 WHERE leaf = -1`,
-			"leaf 1, record"},
+		{
+			"two records exchanged", `UPDATE records SET leaf = -1 WHERE leaf = 1; UPDATE records SET leaf = 1 WHERE leaf = 2; UPDATE records SET leaf = 2 WHERE leaf = -1`,
+			"leaf 1, record",
+		},
 		{"a tile changed", `UPDATE tiles SET data = randomblob(length(data)) WHERE level = 0 AND n = 0`, "the tree does not come to the root"},
 		{"the root changed", `UPDATE tree SET root = randomblob(32)`, "the log is not what it was"},
 		{"the tree cut", `UPDATE tree SET size = 3`, "leaves were cut off"},
