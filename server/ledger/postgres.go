@@ -36,7 +36,7 @@ const connectTime = 2 * time.Second
 
 func openRemote(ctx context.Context, address string) (_ *remote, err error) {
 	c, err := pgxpool.ParseConfig(address)
-	if err != nil {
+	if err != nil || !strings.HasPrefix(address, "postgres://") && !strings.HasPrefix(address, "postgresql://") {
 		// What the error quotes of the address may be its password.
 		return nil, errors.New("the database's address cannot be read: it is postgres://USER:PASSWORD@HOST:5432/DATABASE, " +
 			"with % signs for special characters; a password in PGPASSWORD or ~/.pgpass is found as well")

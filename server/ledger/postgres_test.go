@@ -1,0 +1,150 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/stilehq/stile/server/ledger/postgrestest"
+)
+
+func executeAt(t *testing.T, address, statement string) {
+	t.Helper()
+	db, err := sql.Open("pgx", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), statement); err != nil {
+		t.Error(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A database that cannot be used is refused in one line, which never shows the password.
+func TestPostgresRefuses(t *testing.T) {
+	const secret = "p4ss-w0rd"
+	address := postgrestest.Database(t)
+	changed := func(change func(*url.URL)) string {
+		u, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(u)
+		return u.String()
+	}
+	unsynced := postgrestest.Start(t, "fsync = off")
+	for _, test := range []struct{ name, address, want string }{
+		{"no address", "postgres://stile:" + secret + "@host:port/x", "the database's address cannot be read: it is postgres://"},
+		{"no URL at all", "password=" + secret + " host=[", "the database's address cannot be read"},
+		{"a file", "/var/lib/stile/stile.db", "the database's address cannot be read"},
+		{"an escape that is none", "postgres://stile:" + secret + "%zz@127.0.0.1/x", "the database's address cannot be read"},
+		{"nobody there", changed(func(u *url.URL) { u.Host, u.User = "127.0.0.1:1", url.UserPassword("stile", secret) }), "cannot be reached: start it, or look at its address"},
+		{"a wrong password", changed(func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), secret) }), "does not let this user in: look at its name and password"},
+		{"no database", changed(func(u *url.URL) { u.Path = "/none" }), "is not there: make it with createdb"},
+		{"one that loses records", unsynced.URL("postgres"), "fsync = off"},
+	} {
+		l, err := Open(context.Background(), Options{URL: test.address, Spool: filepath.Join(t.TempDir(), "spool.db")})
+		if err == nil {
+			closeOf(t, l)
+			t.Errorf("%s was opened", test.name)
+			continue
+		}
+		password, _ := func() (string, bool) {
+			u, err := url.Parse(test.address)
+			if err != nil || u.User == nil {
+				return secret, true
+			}
+			return u.User.Password()
+		}()
+		if got := err.Error(); !strings.Contains(got, test.want) || strings.Contains(got, "\n") || strings.Contains(got, secret) || strings.Contains(got, password) {
+			t.Errorf("%s: %s", test.name, got)
+		}
+	}
+
+	closeOf(t, openWith(t, Options{URL: address}))
+	executeAt(t, address, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, true)`)
+	if _, err := Open(context.Background(), Options{URL: address}); err == nil || !strings.Contains(err.Error(), "is of version 99, this stile knows up to") {
+		t.Errorf("a schema of the future: %v", err)
+	}
+}
+
+// Processes that start together on a new database do not fail each other.
+func TestPostgresAtOnce(t *testing.T) {
+	address := postgrestest.Database(t)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			l, err := Open(context.Background(), Options{URL: address})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, err := l.Append(context.Background(), record("shop")); err != nil {
+				t.Error(err)
+			}
+			closeOf(t, l)
+		})
+	}
+	wg.Wait()
+	l := openWith(t, Options{URL: address})
+	if n, err := l.Count(context.Background(), "shop"); n != 4 || err != nil {
+		t.Errorf("%d records, want 4, %v", n, err)
+	}
+	if v := mustVerify(t, l, nil); v.Size != 4 || v.Records != 4 {
+		t.Errorf("the log: %+v", v)
+	}
+}
+
+// A server that does not sync each commit by itself does for Stile.
+func TestPostgresSyncs(t *testing.T) {
+	c := postgrestest.Start(t, "synchronous_commit = off")
+	l := openWith(t, Options{URL: c.URL("postgres")})
+	var setting string
+	if err := l.engine.reader().QueryRow(`SHOW synchronous_commit`).Scan(&setting); err != nil || setting != "on" {
+		t.Errorf("synchronous_commit is %s, %v", setting, err)
+	}
+}
+
+// C5: as TestColumns.
+func TestPostgresColumns(t *testing.T) {
+	ctx := context.Background()
+	l, lite := openWith(t, Options{URL: postgrestest.Database(t)}), fresh(t)
+	columnsOf := func(l *Ledger, query string) (all []string) {
+		t.Helper()
+		err := l.each(ctx, func(rows *sql.Rows) error {
+			var column string
+			err := rows.Scan(&column)
+			all = append(all, column)
+			return err
+		}, query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	got := columnsOf(l, `SELECT table_name || '.' || column_name FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE 'goose%'`)
+	want := columnsOf(lite, `SELECT t.name || '.' || c.name FROM sqlite_master t JOIN pragma_table_info(t.name) c
+		WHERE t.type = 'table' AND t.name NOT LIKE 'goose%' AND t.name NOT LIKE 'sqlite%'`)
+	want = append(want, "awaited.site", "awaited.id", "awaited.subject", "awaited.erased", "awaited.time")
+	have := map[string]bool{}
+	for _, c := range got {
+		have[c] = true
+	}
+	for _, c := range want {
+		if !have[c] {
+			t.Errorf("PostgreSQL has no %s", c)
+		}
+		delete(have, c)
+	}
+	if len(have) > 0 {
+		t.Errorf("PostgreSQL has %v as well", have)
+	}
+}
