@@ -184,6 +184,7 @@ func (l *Ledger) Note(ctx context.Context, a Audit) (Audit, error) {
 			}
 			return enter(ctx, tx, size, &a)
 		})
+		l.noteGrowth()
 	}
 	if err != nil {
 		return Audit{}, fmt.Errorf("writing to the audit trail: %w", l.engine.explain(err))

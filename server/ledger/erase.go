@@ -67,6 +67,7 @@ func (l *Ledger) erase(ctx context.Context, site string, subject uuid.UUID, by B
 			Time: by.Time, Actor: by.Actor, Act: ActErase, Site: site, Leaves: LeavesOf(leaves...), Count: len(leaves), Detail: by.Detail,
 		})
 	})
+	l.noteGrowth()
 	return len(leaves), err
 }
 

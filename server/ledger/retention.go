@@ -129,6 +129,7 @@ func (l *Ledger) retireAll(ctx context.Context, t Term, subjects []uuid.UUID) (d
 		}
 		return enter(ctx, tx, size, &a)
 	})
+	l.noteGrowth()
 	return done, done.Records < retireMost && done.Visitors == len(subjects), err
 }
 

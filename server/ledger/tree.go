@@ -19,6 +19,7 @@ import (
 
 const (
 	keepEvery = time.Second // at most, with something new
+	lookEvery = time.Minute // without: what another process added, such as an operator's command, is sealed too
 	growMost  = 4096        // leaves in one transaction
 )
 
@@ -45,6 +46,7 @@ func (l *Ledger) keeper() {
 		case <-l.stop:
 			return
 		case <-l.grown:
+		case <-time.After(lookEvery):
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		_, err := l.Seal(ctx)
