@@ -32,8 +32,10 @@ type Retired struct {
 }
 
 const (
-	retireSpan = 10_000 // leaves that one query looks at
-	retireMost = 1000   // records that one transaction deletes, unless it is one visitor's who has more
+	retireSpan = 10_000                // leaves that one query looks at
+	retireAsk  = 200                   // visitors that it finds
+	retireMost = 1000                  // records that one transaction deletes, unless it is one visitor's who has more
+	retireTime = 50 * time.Millisecond // after which it ends with the visitor that it is at: those who choose wait for it
 )
 
 const (
@@ -69,11 +71,11 @@ func (l *Ledger) retire(ctx context.Context, t Term, from int64) (done Retired, 
 		err := rows.Scan(&subject)
 		over = append(over, subject)
 		return err
-	}, overSQL, from, from+retireSpan, t.Site, toMilli(t.Before), retireMost)
+	}, overSQL, from, from+retireSpan, t.Site, toMilli(t.Before), retireAsk)
 	if err != nil {
 		return done, err
 	}
-	left := len(over) == retireMost // there may be more between the same leaves
+	left := len(over) == retireAsk // there may be more between the same leaves
 	if len(over) > 0 {
 		var all bool
 		if done, all, err = l.retireAll(ctx, t, over); err != nil {
@@ -101,6 +103,7 @@ func (l *Ledger) retireAll(ctx context.Context, t Term, subjects []uuid.UUID) (d
 		if err := l.cover(ctx, tx); err != nil {
 			return err
 		}
+		began := time.Now()
 		for _, subject := range subjects {
 			records, err := within(ctx, tx, t.Site, subject)
 			if err != nil {
@@ -109,7 +112,7 @@ func (l *Ledger) retireAll(ctx context.Context, t Term, subjects []uuid.UUID) (d
 			if len(records) == 0 || !t.over(records) { // they came back a moment ago
 				continue
 			}
-			if len(leaves) > 0 && len(leaves)+len(records) > retireMost {
+			if len(leaves) > 0 && (len(leaves)+len(records) > retireMost || time.Since(began) > retireTime) {
 				break
 			}
 			if err := t.retire(ctx, tx, records); err != nil {

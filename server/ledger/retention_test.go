@@ -172,7 +172,7 @@ func testRetireSteps(t *testing.T, open opener) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if step.Records > retireMost || steps > 10 {
+		if step.Records > retireMost || steps > visitors+2 { // a step ends early on a slow machine, and each gets on
 			t.Fatalf("step %d: %+v", steps, step)
 		}
 		total.Records, total.Visitors, next = total.Records+step.Records, total.Visitors+step.Visitors, step.Next
