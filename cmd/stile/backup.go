@@ -65,16 +65,11 @@ func (c *backupCommand) Run(ctx context.Context, std streams) error {
 }
 
 // note puts the backup on the audit trail.
-func (c *backupCommand) note(ctx context.Context, m backup.Manifest) (err error) {
+func (c *backupCommand) note(ctx context.Context, m backup.Manifest) error {
 	if !m.HasLedger() {
 		return nil // of PostgreSQL the operator makes the copy
 	}
-	db, err := ledgerFlags{Data: c.Data}.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	return c.audited(ctx, db, ledger.Audit{Act: ledger.ActBackup, Count: int(m.Leaves)})
+	return c.auditedIn(ctx, c.Data, ledger.Audit{Act: ledger.ActBackup, Count: int(m.Leaves)})
 }
 
 func leaves(n int64) string {
@@ -85,9 +80,10 @@ func leaves(n int64) string {
 }
 
 type restoreCommand struct {
-	File  string `arg:"" help:"Archive of stile backup."`
-	Data  string `env:"STILE_DATA" default:"data" help:"Data folder, made if it is not there."`
-	Force bool   `help:"Move a ledger that is there aside, into a folder of its own; nothing is deleted."`
+	File string `arg:"" help:"Archive of stile backup."`
+	Data string `env:"STILE_DATA" default:"data" help:"Data folder, made if it is not there."`
+	operator
+	Force bool `help:"Move a ledger that is there aside, into a folder of its own; nothing is deleted."`
 }
 
 // Help says what a restore cannot know.
@@ -105,6 +101,10 @@ func (c *restoreCommand) Run(ctx context.Context, std streams) error {
 	}
 	made := done.Made.Format(showTime)
 	if done.HasLedger() {
+		// A log that goes on from an older state is another one to whoever watched it: the trail says why.
+		if err := c.auditedIn(ctx, c.Data, ledger.Audit{Act: ledger.ActRestore, Count: int(done.Leaves), Detail: "the backup of " + made}); err != nil {
+			return err
+		}
 		fmt.Fprintf(std.out, "restored to %s: %d %s of the log %s, backed up on %s by stile %s\n", c.Data, done.Leaves, leaves(done.Leaves), done.Origin, made, done.Stile)
 	} else {
 		fmt.Fprintf(std.out, "restored to %s: keys and what waited for PostgreSQL, backed up on %s by stile %s; restore the database of that day beside it\n", c.Data, made, done.Stile)
