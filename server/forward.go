@@ -39,17 +39,17 @@ func (s *Server) subject(ctx context.Context, site string, receipt uuid.UUID) (u
 	return r.Subject, err
 }
 
-// holds tells whether what the ledger has of a visitor still releases a tag (A9), as another process may have it by now.
+// holds tells whether what the ledger has of a visitor still releases a tag (A9), as another process may have it by now. Of
+// a site or a tag that the configuration does not have it is an error: what waits for it waits, until it expires.
 func (s *Server) holds(ctx context.Context, site, tag string, subject uuid.UUID) (bool, error) {
 	history, err := s.ledger.History(ctx, site, subject)
 	if err != nil || len(history) == 0 { // erased
 		return false, err
 	}
-	snap := s.current.Load()
-	if snap == nil || snap.sites[site] == nil {
-		return false, fmt.Errorf("site %s is not served", site)
+	st, last := s.current.Load().sites[site], &history[0]
+	if st == nil {
+		return false, fmt.Errorf("site %s is not served now", site)
 	}
-	st, last := snap.sites[site], &history[0]
 	choice := choiceOf(*last)
 	d := consent.Decide(st.Site, consent.Visit{Choice: &choice, Region: st.regionOf(last), GPC: last.GPC, Now: s.now()})
 	for i := range st.Tags {
@@ -57,7 +57,7 @@ func (s *Server) holds(ctx context.Context, site, tag string, subject uuid.UUID)
 			return d.Tags[i].Released, nil
 		}
 	}
-	return false, nil // the site has it no more
+	return false, fmt.Errorf("site %s has no tag %s now", site, tag)
 }
 
 // forget drops what waits to be sent of the tags that a choice no longer releases (A9), once it is recorded. An error means

@@ -103,9 +103,6 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 	s.ledger, s.merkle = db, db
 	s.onStop("ledger", func(context.Context) error { return db.Close() })
 	s.metrics = newMetrics(db)
-	if err := s.openOutbox(ctx); err != nil {
-		return nil, err
-	}
 	snap, err := s.load(ctx)
 	if err != nil {
 		return nil, err
@@ -123,6 +120,9 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 		s.current.Load().close()
 		return nil
 	})
+	if err := s.openOutbox(ctx); err != nil {
+		return nil, err
+	}
 	var lc net.ListenConfig
 	if s.listener, err = lc.Listen(ctx, "tcp", opts.Listen); err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w; end what uses it, or name another with --listen", opts.Listen, err)
