@@ -12,7 +12,8 @@ GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 # Tests sync many small databases and browser profiles: in memory, where there is such a place, that takes no disk's time.
 SCRATCH := $(shell d=$$(mktemp -d -p /dev/shm 2>/dev/null) && rmdir $$d && echo /dev/shm || echo $${TMPDIR:-/tmp})
 
-# What runs goroutines: the race detector slows the rest down tenfold and finds nothing there.
+# What runs goroutines: the race detector slows the rest down tenfold and finds nothing there. It needs no property tests in
+# full (-short), and ./server is run a second time on PostgreSQL.
 CONCURRENT := ./server ./server/ledger ./server/ledger/postgrestest ./server/outbox ./cmd/... ./examples/...
 
 .PHONY: demo build test check generate generated types lint fuzz bench pictures chromium
@@ -24,8 +25,8 @@ build:
 	go build -trimpath -o bin/stile ./cmd/stile
 
 test: chromium check
-	TMPDIR=$(SCRATCH) go test $$(comm -23 <(go list ./... | grep -v /e2e$$ | sort) <(go list $(CONCURRENT) | sort))
-	TMPDIR=$(SCRATCH) go test -race $(CONCURRENT)
+	TMPDIR=$(SCRATCH) go test $$(go list ./... | grep -v -e /e2e$$ -e /server$$)
+	TMPDIR=$(SCRATCH) go test -race -short $(CONCURRENT)
 	TMPDIR=$(SCRATCH) go test -race -run 'Store|Through' ./server/gate
 	STILE_TEST_ENGINE=postgres TMPDIR=$(SCRATCH) go test ./server
 	CI=true TMPDIR=$(SCRATCH) go test -parallel 2 -timeout 40m ./e2e

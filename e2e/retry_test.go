@@ -280,7 +280,7 @@ func TestRetryCut(t *testing.T) {
 // lockLedger holds the ledger's write lock, so that the server really is busy.
 func (w *world) lockLedger() (release func()) {
 	w.t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.folder, "stile.db"))
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.folder, "stile.db")+"?_pragma=busy_timeout(60000)")
 	if err == nil {
 		db.SetMaxOpenConns(1)
 		_, err = db.ExecContext(w.t.Context(), "BEGIN IMMEDIATE")

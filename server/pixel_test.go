@@ -327,9 +327,9 @@ func TestPixelForgotten(t *testing.T) {
 func TestPixelAcrossRestart(t *testing.T) {
 	v := newVendor(t)
 	v.answers(http.StatusBadGateway)
-	folder := filepath.Join(t.TempDir(), "data")
+	folder, records := filepath.Join(t.TempDir(), "data"), database(t)
 	t.Run("first", func(t *testing.T) {
-		w := pixelWorld(t, v, func(o *Options) { o.Data = folder })
+		w := pixelWorld(t, v, func(o *Options) { o.Data, o.Database = folder, records })
 		w.choose("category=analytics")
 		w.get("/stile/shop/pixel/house.gif?page=" + url.QueryEscape("https://www.shop.example/kept"))
 	})
@@ -337,7 +337,7 @@ func TestPixelAcrossRestart(t *testing.T) {
 		<-v.got
 	}
 	v.answers(http.StatusOK)
-	w := pixelWorld(t, v, func(o *Options) { o.Data = folder })
+	w := pixelWorld(t, v, func(o *Options) { o.Data, o.Database = folder, records })
 	if r := v.next(t); r.URL.Query().Get("u") != "https://www.shop.example/kept" {
 		t.Errorf("the vendor got %s", r.URL)
 	}

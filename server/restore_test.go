@@ -12,6 +12,9 @@ import (
 // A restored server believes the cookies that the old one gave, and has their records; what came after the backup it asks
 // for anew, or has in the cookie alone.
 func TestRestoredServer(t *testing.T) {
+	if database(t) != "" {
+		t.Skip("the records in PostgreSQL are the operator's to back up")
+	}
 	old := newWorld(t)
 	old.choose("category=analytics")
 	archive := filepath.Join(t.TempDir(), "stile.tar")
