@@ -139,7 +139,7 @@ func crowded(ctx context.Context, d time.Duration, act func() error) (rate float
 		})
 	}
 	wait.Wait()
-	return float64(len(took)) / time.Since(started).Seconds(), took, errors.Join(append(errs, ctx.Err())...)
+	return float64(len(took)) / time.Since(started).Seconds(), took, firstOf(append(errs, ctx.Err()))
 }
 
 // evidenceRecord is that of a choice of the example shop.
@@ -212,5 +212,15 @@ func fill(ctx context.Context, db *ledger.Ledger, n int) ([]uuid.UUID, error) {
 		})
 	}
 	wait.Wait()
-	return ids, errors.Join(errs...)
+	return ids, firstOf(errs)
+}
+
+// firstOf is one of errors that are all alike.
+func firstOf(errs []error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
