@@ -1,5 +1,6 @@
 # make demo   the example shop, its consent host and stand-in third parties, on loopback
 # make test   installs what the tests need if it is missing, then checks and tests everything
+# make soak   goes round all faults under load until SOAK (10m) is up
 # make bench  sizes, and requests a second beside a bare echo handler and nginx
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -16,7 +17,7 @@ SCRATCH := $(shell d=$$(mktemp -d -p /dev/shm 2>/dev/null) && rmdir $$d && echo 
 # full (-short), and ./server is run a second time on PostgreSQL.
 CONCURRENT := ./server ./server/ledger ./server/ledger/postgrestest ./server/outbox ./cmd/... ./examples/...
 
-.PHONY: demo build test check generate generated types lint fuzz bench pictures chromium
+.PHONY: demo build test check generate generated types lint fuzz soak bench pictures chromium
 
 demo:
 	@go run ./cmd/stile demo
@@ -122,6 +123,10 @@ fuzz:
 	go test ./server/region -run '^$$' -fuzz FuzzForwardedFor -fuzztime $(FUZZTIME)
 	go test ./server/merkle -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME)
 	go test ./server/receipt -run '^$$' -fuzz FuzzCheck -fuzzminimizetime 10x -fuzztime $(FUZZTIME)
+
+SOAK ?= 10m
+soak: postgresql
+	TMPDIR=$(SCRATCH) go test ./e2e/fault -run '^TestSoak$$' -count 1 -timeout 0 -v -soak $(SOAK)
 
 bench:
 	go test -run '^$$' -bench . -benchtime 1s ./server/...

@@ -43,6 +43,7 @@ func (s *Server) respond(err error, c echo.Context) {
 	var e *echo.HTTPError
 	switch r := c.Request(); {
 	case f != nil || errors.As(err, &f):
+	case s.away(err, &f):
 	case errors.As(err, &e) && e.Code == http.StatusNotFound:
 		f = &fault{status: e.Code, what: "there is nothing at " + r.URL.Path}
 	case errors.As(err, &e) && e.Code == http.StatusMethodNotAllowed:

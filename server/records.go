@@ -59,8 +59,14 @@ func (s *Server) erase(c echo.Context) error {
 			if err := s.ledger.Disown(ctx, st.Name, v.Choice.Receipt); err != nil {
 				return err
 			}
-		} else {
-			if erased, err = s.eraseAll(ctx, st.Name, records[0].Subject); err != nil {
+		}
+		for len(records) > 0 { // again where it was found out meanwhile that they are one with another visitor
+			n, err := s.eraseAll(ctx, st.Name, records[0].Subject)
+			if err != nil {
+				return err
+			}
+			erased += n
+			if records, err = s.own(c, st, v.Choice); err != nil {
 				return err
 			}
 		}

@@ -61,10 +61,11 @@ type Server struct {
 	metrics  *metrics
 	current  atomic.Pointer[snapshot]
 	asking   asking
-	reload   sync.Mutex  // held while the snapshot is replaced
-	stopped  bool        // the last snapshot is closed; guarded by reload
-	due      *time.Timer // reloads when a policy comes into force, or nil; guarded by reload
-	cleanups []cleanup   // last in, first out
+	saidAway atomic.Int64 // unix nanoseconds, see away
+	reload   sync.Mutex   // held while the snapshot is replaced
+	stopped  bool         // the last snapshot is closed; guarded by reload
+	due      *time.Timer  // reloads when a policy comes into force, or nil; guarded by reload
+	cleanups []cleanup    // last in, first out
 	stop     sync.Once
 	stopErr  error
 }

@@ -50,7 +50,7 @@ func storm(ctx context.Context, p *process, d time.Duration) (took []time.Durati
 	if err != nil {
 		return nil, 0, err
 	}
-	client := &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections}}
+	client := crowdClient(connections)
 	defer client.CloseIdleConnections()
 	var (
 		mu      sync.Mutex
@@ -82,6 +82,11 @@ func storm(ctx context.Context, p *process, d time.Duration) (took []time.Durati
 		return nil, 0, errors.New("no choice was acknowledged")
 	}
 	return took, elapsed, ctx.Err()
+}
+
+// crowdClient keeps so many connections open.
+func crowdClient(n int) *http.Client {
+	return &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: n, MaxConnsPerHost: n}}
 }
 
 // at is a percentile of what is sorted.

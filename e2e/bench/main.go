@@ -6,6 +6,7 @@
 //	go run ./e2e/bench -only load -against /tmp/stile-before     # two builds in turns
 //	go run ./e2e/bench -only tags                                # forty on a site, and five
 //	go run ./e2e/bench -only choices
+//	go run ./e2e/bench -only evidence                            # the ledger: single inserts, the endpoint, a million records
 //	go run ./e2e/bench -only paint                               # in Chromium
 //
 // The load is wrk's, on loopback. `stile serve` takes turns with two rivals, each a process of its own, that repeat its
@@ -46,7 +47,7 @@ const goal = 0.85
 func main() {
 	var s settings
 	var echoSample string
-	flag.StringVar(&s.only, "only", "", "measure only sizes, load, tags, choices or paint")
+	flag.StringVar(&s.only, "only", "", "measure only sizes, load, tags, choices, evidence or paint")
 	flag.IntVar(&s.rounds, "rounds", 5, "how many turns each server has")
 	flag.DurationVar(&s.time, "time", 3*time.Second, "how long one measurement takes")
 	flag.StringVar(&s.workers, "nginx-workers", "auto", "worker_processes of nginx")
@@ -69,7 +70,7 @@ func main() {
 }
 
 func run(ctx context.Context, s settings) error {
-	if parts := []string{"", "sizes", "load", "tags", "choices", "paint"}; !slices.Contains(parts, s.only) {
+	if parts := []string{"", "sizes", "load", "tags", "choices", "evidence", "paint"}; !slices.Contains(parts, s.only) {
 		return fmt.Errorf("-only is %q: it is one of%s", s.only, strings.Join(parts, " "))
 	}
 	if s.rounds < 1 || s.time < time.Second {
@@ -106,6 +107,11 @@ func run(ctx context.Context, s settings) error {
 	if s.only == "" || s.only == "choices" {
 		if err := measureChoices(ctx, s, folder, binary); err != nil {
 			return fmt.Errorf("measuring choices: %w", err)
+		}
+	}
+	if s.only == "" || s.only == "evidence" {
+		if err := measureEvidence(ctx, s, folder, binary); err != nil {
+			return fmt.Errorf("measuring the evidence: %w", err)
 		}
 	}
 	if s.only == "" || s.only == "paint" {

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-
-	"github.com/stilehq/stile/server/sqlite"
 )
 
 // pending is a record that is waiting to be stored. Until done is closed it is the writer's alone; then it is its
@@ -143,14 +141,17 @@ func (l *Ledger) commit(batch []*pending) error {
 	}
 	size, err := l.engine.lock(ctx, tx)
 	if err != nil {
-		return errors.Join(l.engine.explain(err), sqlite.Rollback(tx))
+		return errors.Join(l.engine.explain(err), l.engine.rollback(tx))
 	}
 	grown, err := l.engine.store(ctx, tx, size, batch)
 	if err == nil && grown > size {
 		_, err = tx.ExecContext(ctx, growSQL, grown)
 	}
+	if err == nil {
+		err = l.eraseArrived(ctx, tx, grown, batch)
+	}
 	if err != nil {
-		return errors.Join(l.engine.explain(err), sqlite.Rollback(tx))
+		return errors.Join(l.engine.explain(err), l.engine.rollback(tx))
 	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("committing: %w", l.engine.explain(err))
@@ -160,6 +161,7 @@ func (l *Ledger) commit(batch []*pending) error {
 		l.counts.commits.Add(1)
 		l.noteGrowth()
 	}
+	l.failing.Store(false)
 	for _, p := range batch {
 		l.answer(p)
 	}
@@ -183,6 +185,7 @@ func (l *Ledger) retry(batch []*pending, err error) {
 			}
 			patience--
 		}
+		l.failing.Store(errors.Is(err, ErrAway))
 		p.got, p.err = Record{}, err
 		l.answer(p)
 	}

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,8 +22,8 @@ type awaited struct {
 	erased  bool
 }
 
-// join makes two subjects one.
-type join struct {
+// joining makes two subjects one.
+type joining struct {
 	site     string
 	from, to uuid.UUID
 }
@@ -74,6 +75,7 @@ func (b *batch) follow(p *pending, r *Record) (drop bool) {
 	isExpected = isExpected && p.late
 	before, known := b.records[r.Previous]
 	known = known && before.site == r.Site
+	other, noted := b.awaited[siteID{r.Site, r.Previous}]
 	switch previous := (siteID{r.Site, r.Previous}); {
 	case known:
 		before.lead(r)
@@ -86,12 +88,17 @@ func (b *batch) follow(p *pending, r *Record) (drop bool) {
 	case !isExpected:
 		return false
 	case expected.erased:
-		if known {
+		switch {
+		case known:
 			p.erase = before.subject // the visitor's others, which were not found when they had all erased
+			b.erasing = append(b.erasing, p)
+		case noted && !other.erased:
+			p.erase = other.subject // those that came before the one that is awaited still, and that one
+			b.erasing = append(b.erasing, p)
 		}
 		return true
 	case r.Subject != expected.subject:
-		b.joined = append(b.joined, join{r.Site, expected.subject, r.Subject})
+		b.joined = append(b.joined, joining{r.Site, expected.subject, r.Subject})
 	}
 	return false
 }
@@ -113,21 +120,14 @@ func (b *batch) await(r *Record, previous siteID, expected awaited, isExpected b
 }
 
 func (b *batch) writeAwaited(ctx context.Context, tx *sql.Tx) error {
-	for _, j := range b.joined {
-		for _, statement := range []string{
-			`UPDATE records SET subject = $3 WHERE site = $1 AND subject = $2`,
-			`UPDATE awaited SET subject = $3 WHERE site = $1 AND subject = $2`,
-			`INSERT INTO mail_events (site, message, kind, subject, day, category, times)
-				SELECT site, message, kind, $3, day, category, times FROM mail_events WHERE site = $1 AND subject = $2
-				ON CONFLICT (site, message, kind, subject, day) DO NOTHING`,
-		} {
-			if _, err := tx.ExecContext(ctx, statement, j.site, toUUID(j.from), toUUID(j.to)); err != nil {
-				return fmt.Errorf("making two subjects one: %w", err)
-			}
+	one := merge(b.joined)
+	for _, p := range b.erasing {
+		if to, joined := one[siteID{p.row.record.Site, p.erase}]; joined {
+			p.erase = to
 		}
-		if _, err := tx.ExecContext(ctx, eraseMailSQL, j.site, toUUID(j.from)); err != nil {
-			return fmt.Errorf("making two subjects one: %w", err)
-		}
+	}
+	if err := join(ctx, tx, one); err != nil {
+		return fmt.Errorf("making two subjects one: %w", err)
 	}
 	if len(b.missing) == 0 {
 		return nil
@@ -140,6 +140,9 @@ func (b *batch) writeAwaited(ctx context.Context, tx *sql.Tx) error {
 	sites, ids, subjects, erased := make([]string, n), make([]pgtype.UUID, n), make([]pgtype.UUID, n), make([]bool, n)
 	for i, m := range b.missing {
 		a := b.awaited[m]
+		if to, joined := one[siteID{m.site, a.subject}]; joined {
+			a.subject = to
+		}
 		sites[i], ids[i], subjects[i], erased[i] = m.site, toUUID(m.id), toUUID(a.subject), a.erased
 	}
 	if _, err := tx.ExecContext(ctx, awaitSQL, sites, ids, subjects, erased, toMilli(now)); err != nil {
@@ -148,24 +151,99 @@ func (b *batch) writeAwaited(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
+// merge is what becomes of each subject that is one with another, directly or through others. Who chose at many processes
+// is found to be the same person in any order.
+func merge(joined []joining) (one map[siteID]uuid.UUID) {
+	one = map[siteID]uuid.UUID{}
+	find := func(site string, id uuid.UUID) uuid.UUID {
+		for {
+			to, there := one[siteID{site, id}]
+			if !there {
+				return id
+			}
+			id = to
+		}
+	}
+	for _, j := range joined {
+		if from, to := find(j.site, j.from), find(j.site, j.to); from != to {
+			one[siteID{j.site, from}] = to
+		}
+	}
+	for from := range one {
+		one[from] = find(from.site, from.id)
+	}
+	return one
+}
+
+// join gives all that is of some subjects to others, in a few statements however many they are.
+func join(ctx context.Context, tx *sql.Tx, one map[siteID]uuid.UUID) error {
+	if len(one) == 0 {
+		return nil
+	}
+	var sites []string
+	var from, to []pgtype.UUID
+	for of, subject := range one {
+		sites, from, to = append(sites, of.site), append(from, toUUID(of.id)), append(to, toUUID(subject))
+	}
+	for _, statement := range []string{
+		`UPDATE records SET subject = now.subject` + joinedSQL + `WHERE records.site = now.site AND records.subject = was`,
+		`UPDATE awaited SET subject = now.subject` + joinedSQL + `WHERE awaited.site = now.site AND awaited.subject = was`,
+		`INSERT INTO mail_events (site, message, kind, subject, day, category, times)
+			SELECT e.site, e.message, e.kind, now.subject, e.day, e.category, e.times` + joinedSQL + `JOIN mail_events e ON e.site = now.site AND e.subject = was
+			ON CONFLICT (site, message, kind, subject, day) DO NOTHING`,
+		`DELETE FROM mail_events USING unnest($1::text[], $2::uuid[], $3::uuid[]) AS now (site, was, subject)
+			WHERE mail_events.site = now.site AND mail_events.subject = was`,
+	} {
+		if _, err := tx.ExecContext(ctx, statement, sites, from, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const joinedSQL = ` FROM unnest($1::text[], $2::uuid[], $3::uuid[]) AS now (site, was, subject) `
+
 func (e *remote) erased(ctx context.Context, tx *sql.Tx, site string, subject uuid.UUID) error {
 	_, err := tx.ExecContext(ctx, `UPDATE awaited SET erased = true WHERE site = $1 AND subject = $2`, site, toUUID(subject))
 	return err
 }
 
 // Disown makes sure that the record of a receipt is not kept when it arrives: its visitor had everything erased while it
-// was in another process's spool. For a receipt that is genuine and that Find does not know.
+// was in another process's spool. For a receipt that is genuine and that Find does not know. Where it has arrived since, it
+// is erased, and with it all that is its visitor's.
 func (l *Ledger) Disown(ctx context.Context, site string, receipt uuid.UUID) error {
-	e, ok := l.engine.(*remote)
-	if !ok {
+	if _, ok := l.engine.(*remote); !ok {
 		return nil
 	}
-	_, err := e.db.ExecContext(ctx, `INSERT INTO awaited (site, id, subject, erased, time) VALUES ($1, $2, $3, true, $4)
-		ON CONFLICT (site, id) DO UPDATE SET erased = true`, site, toUUID(receipt), toUUID(uuid.Must(uuid.NewV7())), toMilli(time.Now()))
-	if err != nil {
-		return fmt.Errorf("disowning a receipt of %s: %w", site, e.explain(err))
+	if _, err := l.eraseOf(ctx, site, receipt, By{Actor: Visitor, Time: time.Now()}); err != nil {
+		return fmt.Errorf("disowning a receipt of %s: %w", site, l.engine.explain(err))
 	}
 	return nil
+}
+
+const disownSQL = `INSERT INTO awaited (site, id, subject, erased, time) VALUES ($1, $2, $3, true, $4)
+	ON CONFLICT (site, id) DO UPDATE SET erased = true`
+
+// eraseOf erases whoever a record is of, or else sees to it that it is not kept when it arrives. No other record arrives
+// meanwhile: the log is locked.
+func (l *Ledger) eraseOf(ctx context.Context, site string, id uuid.UUID, by By) (n int, err error) {
+	err = l.transact(ctx, func(tx *sql.Tx) error {
+		size, err := l.engine.lock(ctx, tx)
+		if err != nil {
+			return err
+		}
+		r, err := scan(tx.QueryRowContext(ctx, findSQL, id[:], site))
+		if errors.Is(err, sql.ErrNoRows) {
+			_, err := tx.ExecContext(ctx, disownSQL, site, toUUID(id), toUUID(uuid.Must(uuid.NewV7())), toMilli(time.Now()))
+			return err
+		}
+		if err == nil {
+			n, err = l.eraseIn(ctx, tx, size, site, r.Subject, by)
+		}
+		return err
+	})
+	l.noteGrowth()
+	return n, err
 }
 
 // secondKey is the key of a record whose own was taken while it was on its way: the same each time it is brought.

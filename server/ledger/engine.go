@@ -43,6 +43,9 @@ type engine interface {
 	// ping tells whether records can be stored now.
 	ping(ctx context.Context) error
 
+	// rollback undoes a transaction.
+	rollback(tx *sql.Tx) error
+
 	// explain says in one line what an operator can do about an error.
 	explain(err error) error
 

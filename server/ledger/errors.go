@@ -13,6 +13,10 @@ var (
 	// ErrLocked is ErrBusy where another process holds the database: an operator is to end it.
 	ErrLocked = errors.New("the database is locked by another process")
 
+	// ErrAway is what every error is that says that the database takes nothing now: it cannot be reached, its disk is full or
+	// broken, it may only be read. Nothing was stored; an operator has to do something.
+	ErrAway = errors.New("the database takes nothing now")
+
 	errTaken = errors.New("its id is that of another record")
 )
 
@@ -21,3 +25,10 @@ type locked struct{ error }
 func (l locked) Unwrap() error { return l.error }
 
 func (l locked) Is(target error) bool { return target == ErrBusy || target == ErrLocked }
+
+// away makes an error one that is ErrAway.
+type away struct{ error }
+
+func (a away) Unwrap() error { return a.error }
+
+func (a away) Is(target error) bool { return target == ErrAway }

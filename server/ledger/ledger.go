@@ -4,6 +4,7 @@ package ledger
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"log/slog"
 	"sync"
@@ -107,6 +108,7 @@ type Ledger struct {
 	spool     *spool // nil without PostgreSQL
 	turn      sync.RWMutex
 	away      bool          // what comes goes to the spool; guarded by turn
+	failing   atomic.Bool   // the last batch was not taken by the database, nor by the spool
 	wake      chan struct{} // the courier
 	stop      chan struct{} // closed to stop the courier
 	couriered chan struct{} // closed when it has ended
@@ -217,14 +219,43 @@ func (l *Ledger) Stats() Stats {
 	}
 }
 
-// Ping tells whether records can be stored now, in the spool if need be (see Stats.Away). It changes nothing.
+// Ping tells whether records can be stored now, in the spool if need be (see Stats.Away). It changes nothing. Where the last
+// ones could not be stored, it finds out by a write that leaves everything as it is: a full disk lets itself be asked.
 func (l *Ledger) Ping(ctx context.Context) error {
-	err := l.engine.ping(ctx)
-	if err == nil || l.spool == nil || !gone(err) {
-		return err
+	if !l.Away() {
+		err := l.engine.ping(ctx)
+		if err == nil && l.failing.Load() {
+			err = l.engine.explain(l.transact(ctx, probe(ctx, `UPDATE log SET size = size + $1`)))
+		}
+		if err == nil {
+			l.failing.Store(false)
+		}
+		if err == nil || l.spool == nil || !gone(err) {
+			return err
+		}
 	}
-	_, err = l.spool.count(ctx)
+	// The database may have used up the time there was.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_, err := l.spool.count(ctx)
+	if err == nil && l.failing.Load() {
+		if err = l.spool.probe(ctx); err == nil {
+			l.failing.Store(false)
+		}
+	}
 	return err
+}
+
+// probe changes something and changes it back: SQLite writes nothing where nothing is changed.
+func probe(ctx context.Context, query string) func(*sql.Tx) error {
+	return func(tx *sql.Tx) error {
+		for _, by := range []int{1, -1} {
+			if _, err := tx.ExecContext(ctx, query, by); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }
 
 // Close stores what is waiting and lets go of the database. It may be called again, and answers the same.

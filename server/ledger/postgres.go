@@ -19,6 +19,8 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/stilehq/stile/server/merkle"
 )
 
 // remote is the engine in PostgreSQL, and in what speaks its protocol. Several processes may use the same database: who
@@ -150,6 +152,12 @@ func (e *remote) close() error {
 	return err
 }
 
+// rollback has nothing to say: where a connection broke, the server undoes what was begun on it.
+func (e *remote) rollback(tx *sql.Tx) error {
+	_ = tx.Rollback()
+	return nil
+}
+
 // explain says in one line what an operator can do about an error of the database.
 func (e *remote) explain(err error) error {
 	if err == nil || errors.As(err, new(explained)) {
@@ -195,6 +203,8 @@ func (x explained) Error() string {
 
 func (x explained) Unwrap() error { return x.why }
 
+func (x explained) Is(target error) bool { return target == ErrAway }
+
 // gone tells whether an error is of the database as a whole: it is away, or not fit to be written to. The same records may
 // be brought again when it is back.
 func gone(err error) bool {
@@ -203,7 +213,7 @@ func gone(err error) bool {
 		class := pg.Code[:min(2, len(pg.Code))]
 		return class != "22" && class != "23" // wrong data, and data against a constraint
 	}
-	return err != nil && !errors.Is(err, sql.ErrNoRows) && !errors.Is(err, errTaken)
+	return err != nil && !errors.Is(err, sql.ErrNoRows) && !errors.Is(err, errTaken) && !errors.Is(err, merkle.ErrDamaged)
 }
 
 // alone is not hopeful where the whole database is gone.
@@ -230,7 +240,8 @@ type batch struct {
 	awaited map[siteID]awaited // by site and id
 	rows    []*pending         // stored now
 	missing []siteID           // awaited from now on
-	joined  []join
+	joined  []joining
+	erasing []*pending // whose erase is set
 }
 
 type siteID struct {
@@ -249,7 +260,7 @@ func (e *remote) store(ctx context.Context, tx *sql.Tx, size int64, all []*pendi
 		return 0, err
 	}
 	for _, p := range all {
-		p.got, p.added, p.err = Record{}, false, nil
+		p.got, p.added, p.erase, p.err = Record{}, false, uuid.Nil, nil
 		if b.settle(p, size) {
 			size++
 		}
@@ -297,6 +308,7 @@ func (b *batch) settle(p *pending, leaf int64) bool {
 	r := p.row.record
 	key := siteID{r.Site, r.Key}
 	known, there := b.known[key]
+	twin := known
 	if there && p.late && known.ID != r.ID {
 		// Another process has stored the same act meanwhile, under another receipt. Both were acknowledged.
 		r.Key = secondKey(&r)
@@ -314,6 +326,9 @@ func (b *batch) settle(p *pending, leaf int64) bool {
 	if b.follow(p, &r) {
 		p.got = r
 		return false
+	}
+	if twin.Subject != uuid.Nil && twin.Subject != r.Subject { // who acted is one, with two receipts
+		b.joined = append(b.joined, joining{r.Site, r.Subject, twin.Subject})
 	}
 	r.Leaf = leaf
 	p.got, p.added = r, true

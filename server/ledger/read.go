@@ -9,8 +9,6 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
-
-	"github.com/stilehq/stile/server/sqlite"
 )
 
 const byKeySQL = `SELECT ` + columns + ` FROM records WHERE site = $1 AND key = $2`
@@ -117,7 +115,7 @@ func (l *Ledger) transact(ctx context.Context, fn func(*sql.Tx) error) error {
 		return err
 	}
 	if err := fn(tx); err != nil {
-		return errors.Join(err, sqlite.Rollback(tx))
+		return errors.Join(err, l.engine.rollback(tx))
 	}
 	return tx.Commit()
 }

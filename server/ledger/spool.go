@@ -18,6 +18,7 @@ import (
 // to it, in their order, once it is back; each is deleted here only when it is there, and bringing one twice stores it once.
 type spool struct {
 	file *sqlite.File
+	load int // how many records are brought at once; the courier's
 
 	mu sync.Mutex // held while a batch is on its way, and while records are erased
 }
@@ -34,13 +35,25 @@ func openSpool(ctx context.Context, path string) (*spool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &spool{file: f}, nil
+	return &spool{file: f, load: bringFirst}, nil
 }
 
 // count is how many records wait.
 func (s *spool) count(ctx context.Context) (n int, err error) {
 	err = s.file.QueryRowContext(ctx, `SELECT count(*) FROM spool`).Scan(&n)
-	return n, s.file.Explain(err)
+	return n, explainFile(s.file, err)
+}
+
+// probe finds out whether it can be written to. It changes nothing.
+func (s *spool) probe(ctx context.Context) error {
+	tx, err := s.file.BeginTx(ctx, nil)
+	if err != nil {
+		return explainFile(s.file, err)
+	}
+	if err := probe(ctx, `UPDATE goose_db_version SET version_id = version_id + $1`)(tx); err != nil {
+		return errors.Join(explainFile(s.file, err), sqlite.Rollback(tx))
+	}
+	return explainFile(s.file, tx.Commit())
 }
 
 const (
@@ -54,15 +67,15 @@ const (
 func (s *spool) keep(ctx context.Context, batch []*pending) error {
 	tx, err := s.file.BeginTx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("beginning to spool: %w", s.file.Explain(err))
+		return fmt.Errorf("beginning to spool: %w", explainFile(s.file, err))
 	}
 	for _, p := range batch {
 		if err := s.add(ctx, tx, p); err != nil {
-			return errors.Join(fmt.Errorf("spooling a record: %w", s.file.Explain(err)), sqlite.Rollback(tx))
+			return errors.Join(fmt.Errorf("spooling a record: %w", explainFile(s.file, err)), sqlite.Rollback(tx))
 		}
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("spooling %d records: %w", len(batch), s.file.Explain(err))
+		return fmt.Errorf("spooling %d records: %w", len(batch), explainFile(s.file, err))
 	}
 	return nil
 }
@@ -114,7 +127,7 @@ func spooled(from interface{ Scan(into ...any) error }) (Record, error) {
 func (s *spool) waiting(ctx context.Context, where string, args ...any) (all []Record, err error) {
 	rows, err := s.file.QueryContext(ctx, spooledSQL+where+` ORDER BY seq DESC`, args...)
 	if err != nil {
-		return nil, fmt.Errorf("looking into the spool: %w", s.file.Explain(err))
+		return nil, fmt.Errorf("looking into the spool: %w", explainFile(s.file, err))
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -124,14 +137,14 @@ func (s *spool) waiting(ctx context.Context, where string, args ...any) (all []R
 		}
 		all = append(all, r)
 	}
-	return all, s.file.Explain(rows.Err())
+	return all, explainFile(s.file, rows.Err())
 }
 
 // next are the records that were spooled first, and where they stand in the spool.
 func (s *spool) next(ctx context.Context, most int) (batch []*pending, places []int64, err error) {
 	rows, err := s.file.QueryContext(ctx, spoolNextSQL, most)
 	if err != nil {
-		return nil, nil, s.file.Explain(err)
+		return nil, nil, explainFile(s.file, err)
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -147,7 +160,7 @@ func (s *spool) next(ctx context.Context, most int) (batch []*pending, places []
 		row.record.Subject = r.Subject
 		batch, places = append(batch, &pending{row: row, late: true, done: make(chan struct{})}), append(places, place)
 	}
-	return batch, places, s.file.Explain(rows.Err())
+	return batch, places, explainFile(s.file, rows.Err())
 }
 
 // numbered scans what stands before the rest.
@@ -162,24 +175,22 @@ func (p numbered) Scan(into ...any) error { return p.rows.Scan(append([]any{p.pl
 func (s *spool) drop(ctx context.Context, places []int64) error {
 	tx, err := s.file.BeginTx(ctx, nil)
 	if err != nil {
-		return s.file.Explain(err)
+		return explainFile(s.file, err)
 	}
 	for _, place := range places {
 		if _, err := tx.ExecContext(ctx, unspoolSQL, place); err != nil {
-			return errors.Join(s.file.Explain(err), sqlite.Rollback(tx))
+			return errors.Join(explainFile(s.file, err), sqlite.Rollback(tx))
 		}
 	}
-	return s.file.Explain(tx.Commit())
+	return explainFile(s.file, tx.Commit())
 }
 
-// erase deletes a visitor's records that have not been brought yet, and says how many they were. What is under way is
-// awaited: then the database has it.
+// erase deletes a visitor's records that have not been brought yet, and says how many they were. Its caller has mu, so that
+// none is under way.
 func (s *spool) erase(ctx context.Context, site string, subject uuid.UUID) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	res, err := s.file.ExecContext(ctx, `DELETE FROM spool WHERE site = $1 AND subject = $2`, site, subject[:])
 	if err != nil {
-		return 0, fmt.Errorf("erasing from the spool: %w", s.file.Explain(err))
+		return 0, fmt.Errorf("erasing from the spool: %w", explainFile(s.file, err))
 	}
 	n, err := res.RowsAffected()
 	if err != nil || n == 0 {
@@ -190,8 +201,19 @@ func (s *spool) erase(ctx context.Context, site string, subject uuid.UUID) (int,
 
 func (s *spool) close() error { return s.file.Close() }
 
-// bringMost is how many records are brought at once.
-const bringMost = 2048
+const (
+	bringMost  = 2048 // records that are brought at once, at most
+	bringFirst = 512  // and the first time
+)
+
+// load is how many records are brought at once after so many could be brought, or could not: so many may be more than the
+// database takes within its patience, and would never arrive.
+func load(now int, err error) int {
+	if err != nil {
+		return max(1, now/2)
+	}
+	return min(bringMost, now*2)
+}
 
 // spooled keeps a batch in the spool while the database is away, and tells whether that was so. As long as anything waits
 // there, what comes goes behind it, so that a visitor's records arrive in their order.
@@ -202,6 +224,7 @@ func (l *Ledger) spooled(batch []*pending) bool {
 		return false
 	}
 	err := l.spool.keep(context.Background(), batch)
+	l.failing.Store(errors.Is(err, ErrAway))
 	for _, p := range batch {
 		if err != nil {
 			p.got, p.err = Record{}, err
@@ -254,40 +277,42 @@ func (l *Ledger) courier(every time.Duration) {
 func (l *Ledger) bring() error {
 	ctx := context.Background()
 	for {
-		n, err := l.bringSome(ctx)
+		most := l.spool.load
+		n, err := l.bringSome(ctx, most)
+		l.spool.load = load(most, err)
 		if err != nil {
 			return err
 		}
-		if n > 0 {
-			continue
-		}
-		if back, err := l.back(ctx); back || err != nil {
-			return err
+		if n < most {
+			return l.back(ctx)
 		}
 	}
 }
 
-// back goes over to the database, unless something was spooled meanwhile.
-func (l *Ledger) back(ctx context.Context) (bool, error) {
+// back goes over to the database. What was spooled since the last look is little: it is brought while what comes waits, or
+// a busy hour would have to end first.
+func (l *Ledger) back(ctx context.Context) error {
 	if err := l.engine.ping(ctx); err != nil {
-		return false, err
+		return err
 	}
 	l.turn.Lock()
 	defer l.turn.Unlock()
-	n, err := l.spool.count(ctx)
-	if err != nil || n > 0 {
-		return false, err
+	for n := 1; n > 0; {
+		var err error
+		if n, err = l.bringSome(ctx, l.spool.load); err != nil {
+			return err
+		}
 	}
 	l.away = false
 	l.log.Info("the database is back, and has all that was spooled")
-	return true, nil
+	return nil
 }
 
 // bringSome delivers the first records of the spool.
-func (l *Ledger) bringSome(ctx context.Context) (n int, err error) {
+func (l *Ledger) bringSome(ctx context.Context, most int) (n int, err error) {
 	l.spool.mu.Lock()
 	defer l.spool.mu.Unlock()
-	batch, places, err := l.spool.next(ctx, bringMost)
+	batch, places, err := l.spool.next(ctx, most)
 	if err == nil && len(batch) > 0 {
 		if err = l.commit(batch); err == nil {
 			err = l.brought(ctx, batch, places)
@@ -298,14 +323,10 @@ func (l *Ledger) bringSome(ctx context.Context) (n int, err error) {
 
 // brought takes from the spool what the database has.
 func (l *Ledger) brought(ctx context.Context, batch []*pending, places []int64) error {
+	l.noteGrowth() // of the audit trail as well
 	var there []int64
 	var errs []error
 	for i, p := range batch {
-		if p.erase != uuid.Nil {
-			if _, err := l.erase(ctx, p.row.record.Site, p.erase, By{Actor: Visitor, Time: time.Now()}); err != nil {
-				return err
-			}
-		}
 		if p.err != nil { // it stays
 			errs = append(errs, fmt.Errorf("record %s: %w", p.row.record.ID, p.err))
 			continue

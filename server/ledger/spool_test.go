@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"testing"
@@ -242,13 +243,45 @@ func TestEraseWhileAway(t *testing.T) {
 	}
 	t.Run("of its own spool", func(t *testing.T) {
 		s := newServers(t, 1)
+		before := mustAppend(t, s.ledgers[0], record("shop"))
 		s.cut(0)
-		x := mustAppend(t, s.ledgers[0], record("shop"))
-		if n, err := s.ledgers[0].Erase(ctx, "shop", x.Subject, By{Actor: Visitor, Time: noon}); n != 0 || err == nil {
-			t.Errorf("erased %d, %v; it is not known what the database has", n, err)
+		x := mustAppend(t, s.ledgers[0], next(before))
+		for range 2 { // again, by the same receipt
+			if n, err := s.ledgers[0].Erase(ctx, "shop", x.Subject, byVisitor); n != 0 || !errors.Is(err, ErrAway) {
+				t.Errorf("erased %d, %v; it is not known what the database has", n, err)
+			}
 		}
 		s.heal(0)
-		if n, err := s.ledgers[0].Count(ctx, "shop"); n != 0 || err != nil {
+		found, err := s.ledgers[0].Find(ctx, "shop", x.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := s.ledgers[0].Erase(ctx, "shop", found.Subject, byVisitor); n != 2 || err != nil {
+			t.Errorf("erased %d, %v", n, err)
+		}
+	})
+	t.Run("of its own spool, while it is not brought", func(t *testing.T) {
+		s := newServers(t, 1)
+		l := s.ledgers[0]
+		before := mustAppend(t, l, record("shop"))
+		s.cut(0)
+		x := mustAppend(t, l, next(before))
+		l.spool.mu.Lock() // the courier waits
+		s.lines[0].Heal()
+		erased := make(chan error, 1)
+		go func() {
+			n, err := l.Erase(ctx, "shop", x.Subject, byVisitor)
+			if err == nil && n != 2 {
+				err = fmt.Errorf("erased %d", n)
+			}
+			erased <- err
+		}()
+		l.spool.mu.Unlock()
+		if err := <-erased; err != nil {
+			t.Error(err)
+		}
+		until(func() bool { return !l.Away() })
+		if n, err := l.Count(ctx, "shop"); n != 0 || err != nil {
 			t.Errorf("%d records are left, %v", n, err)
 		}
 	})

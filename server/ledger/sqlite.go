@@ -105,10 +105,19 @@ func (e *lite) erased(context.Context, *sql.Tx, string, uuid.UUID) error { retur
 // purge empties the log that SQLite writes ahead. What is deleted from the file itself is overwritten (secure_delete).
 func (e *lite) purge(ctx context.Context) error { return e.file.Empty(ctx) }
 
-func (e *lite) explain(err error) error {
-	told := e.file.Explain(err)
-	if sqlite.Code(err) == sqlite3.SQLITE_BUSY {
+func (e *lite) rollback(tx *sql.Tx) error { return sqlite.Rollback(tx) }
+
+func (e *lite) explain(err error) error { return explainFile(e.file, err) }
+
+// explainFile marks what is the file's own fault, so that it hits everybody.
+func explainFile(f *sqlite.File, err error) error {
+	told := f.Explain(err)
+	switch sqlite.Code(err) {
+	case sqlite3.SQLITE_BUSY:
 		return locked{told}
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM,
+		sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_NOMEM:
+		return away{told}
 	}
 	return told
 }

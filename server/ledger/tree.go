@@ -41,6 +41,7 @@ func (l *Ledger) noteGrowth() {
 // keeper keeps the tree up to the log until the ledger is closed.
 func (l *Ledger) keeper() {
 	defer close(l.kept)
+	said := ""
 	for {
 		select {
 		case <-l.stop:
@@ -51,7 +52,12 @@ func (l *Ledger) keeper() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		_, err := l.Seal(ctx)
 		cancel()
-		if err != nil && !gone(err) {
+		switch {
+		case err == nil:
+			said = ""
+		case l.spool != nil && gone(err): // that was said by the first choice to be spooled
+		case err.Error() != said:
+			said = err.Error()
 			l.log.Error("the log cannot be sealed", "error", err)
 		}
 		select {
