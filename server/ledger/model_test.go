@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -13,13 +14,27 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
 	"pgregory.net/rapid"
+
+	"github.com/stilehq/stile/server/consent"
+	"github.com/stilehq/stile/server/ledger/postgrestest"
+	"github.com/stilehq/stile/server/merkle"
 )
 
 // TestModel holds the ledger against a map, over any order of calls and restarts. Making a database is slow: each run has
 // sites of its own in the same one.
 func TestModel(t *testing.T) {
-	db := &database{path: filepath.Join(t.TempDir(), "stile.db")}
+	testModel(t, Options{Path: filepath.Join(t.TempDir(), "stile.db")})
+}
+
+func TestModelPostgres(t *testing.T) {
+	testModel(t, Options{URL: postgrestest.Database(t), Spool: filepath.Join(t.TempDir(), "spool.db")})
+}
+
+func testModel(t *testing.T, o Options) {
+	db := &database{options: o}
 	if err := db.open(); err != nil {
 		t.Fatal(err)
 	}
@@ -29,9 +44,10 @@ func TestModel(t *testing.T) {
 		}
 	}()
 	run, leaves := 0, int64(0)
+	keys := &signing{}
 	rapid.Check(t, func(t *rapid.T) {
 		run++
-		m := &model{ledger: db, kept: map[[2]string]Record{}, leaves: leaves}
+		m := &model{ledger: db, kept: map[[2]string]Record{}, leaves: leaves, signing: keys}
 		defer func() { leaves = m.leaves }()
 		m.sites = []string{fmt.Sprintf("shop-%d", run), fmt.Sprintf("blog-%d", run)}
 		t.Repeat(map[string]func(*rapid.T){
@@ -43,18 +59,28 @@ func TestModel(t *testing.T) {
 			"erase":   m.erase,
 			"note":    m.note,
 			"trail":   m.trail,
+			"retire":  m.retire,
+			"rotate":  m.rotate,
+			"prove":   m.prove,
+			"verify":  m.verify,
 		})
 	})
 }
 
 type database struct {
 	*Ledger
-	path string
+	options Options
 }
 
 func (db *database) open() (err error) {
-	db.Ledger, err = Open(context.Background(), Options{Path: db.path})
+	db.Ledger, err = Open(context.Background(), db.options)
 	return err
+}
+
+// signing are the keys that sign the log, and all that ever did.
+type signing struct {
+	now   note.Signer
+	known []note.Verifier
 }
 
 type model struct {
@@ -64,6 +90,104 @@ type model struct {
 	order  []Record
 	leaves int64 // of this run and of those before it, in the same database
 	noted  []Audit
+	*signing
+}
+
+// rotate has another key sign from now on. What the others signed is still believed.
+func (m *model) rotate(t *rapid.T) {
+	private, public, err := note.GenerateKey(rand.Reader, "stile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := note.NewVerifier(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.now, err = note.NewSigner(private); err != nil {
+		t.Fatal(err)
+	}
+	m.known = append(m.known, v)
+	m.sign()
+}
+
+// sign is Sign without the keeper, so that a run is the same each time.
+func (m *model) sign() {
+	if m.now != nil {
+		m.ledger.signers.Store(&[]note.Signer{m.now})
+	}
+}
+
+// prove proves that a record is in the log, by the keys.
+func (m *model) prove(t *rapid.T) {
+	if len(m.order) == 0 || m.now == nil {
+		t.Skip("nothing to prove, or nobody who signs")
+	}
+	r := rapid.SampledFrom(m.order).Draw(t, "record")
+	proofs, msg, err := m.ledger.Prove(context.Background(), r.Leaf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	origin, err := m.ledger.Origin(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := merkle.Parse(msg, origin, note.VerifierList(m.known...))
+	if err == nil {
+		err = proofs[0].Check(tlog.RecordHash(Leaf(&r)), c)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// verify finds nothing, whatever was done, since it was done by Stile.
+func (m *model) verify(t *rapid.T) {
+	if m.now == nil {
+		t.Skip("nobody signs")
+	}
+	if _, err := m.ledger.Seal(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	v, err := m.ledger.VerifyAll(context.Background(), note.VerifierList(m.known...), nil, nil)
+	if err != nil || !v.OK() || v.Size != m.leaves {
+		t.Fatalf("%v, %+v, of %d leaves", err, v, m.leaves)
+	}
+}
+
+// over is after the expiry of those records that have one that soon.
+var over = noon.Add(time.Hour)
+
+// retire deletes the records of visitors all of whose choices have run out.
+func (m *model) retire(t *rapid.T) {
+	site := rapid.SampledFrom(m.sites).Draw(t, "site")
+	held := map[uuid.UUID]bool{}
+	for _, r := range m.order {
+		held[r.Subject] = held[r.Subject] || !r.Expiry.Before(over)
+	}
+	var retired []int64
+	m.order = slices.DeleteFunc(m.order, func(r Record) bool {
+		if r.Site != site || held[r.Subject] {
+			return false
+		}
+		retired = append(retired, r.Leaf)
+		delete(m.kept, [2]string{r.Site, r.Key.String()})
+		return true
+	})
+	n := 0
+	for next := int64(0); next >= 0; {
+		done, err := m.ledger.Retire(context.Background(), Term{Site: site, Before: over, Now: noon}, next)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next, n = done.Next, n+done.Records
+	}
+	if n != len(retired) {
+		t.Fatalf("retired %d records, want %d", n, len(retired))
+	}
+	if n > 0 {
+		m.noted = append(m.noted, Audit{Leaf: m.leaves, Time: noon, Actor: Retention, Act: ActErase, Site: site, Leaves: LeavesOf(retired...), Count: n})
+		m.leaves++
+	}
 }
 
 func (m *model) erase(t *rapid.T) {
@@ -162,6 +286,7 @@ func (m *model) reopen(t *rapid.T) {
 	if err := errors.Join(m.ledger.Close(), m.ledger.open()); err != nil {
 		t.Fatal(err)
 	}
+	m.sign()
 }
 
 func (m *model) draw(t *rapid.T) Record {
@@ -169,10 +294,20 @@ func (m *model) draw(t *rapid.T) Record {
 	r := record(rapid.SampledFrom(m.sites).Draw(t, "site"))
 	r.Granted, r.Services, r.Refused = words.Draw(t, "granted"), words.Draw(t, "services"), words.Draw(t, "refused")
 	r.GPC = rapid.Bool().Draw(t, "gpc")
+	r.Action = rapid.SampledFrom([]consent.Action{consent.Custom, consent.AcceptAll, consent.RejectAll, consent.Withdraw}).Draw(t, "action")
+	if rapid.Bool().Draw(t, "expired") {
+		r.Expiry = noon.Add(time.Minute)
+	}
 	r.Time = r.Time.Add(time.Duration(rapid.IntRange(-3, 3).Draw(t, "clock")) * time.Second) // those of several servers differ
 	r.Key = uuid.UUID{15: rapid.ByteRange(1, 20).Draw(t, "key")}                             // few, so that they meet
-	if len(m.order) > 0 && rapid.Bool().Draw(t, "returning") {
-		r.Previous = rapid.SampledFrom(m.order).Draw(t, "previous").ID
+	var before []Record
+	for _, other := range m.order {
+		if other.Site == r.Site {
+			before = append(before, other)
+		}
+	}
+	if len(before) > 0 && rapid.Bool().Draw(t, "returning") {
+		r.Previous = rapid.SampledFrom(before).Draw(t, "previous").ID
 	}
 	return r
 }
