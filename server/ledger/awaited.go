@@ -47,7 +47,7 @@ func (b *batch) lookAwaited(ctx context.Context, tx *sql.Tx, all []*pending) err
 	for _, p := range all {
 		r := &p.row.record
 		if p.late {
-			sites, ids = append(sites, r.Site), append(ids, toUUID(r.ID))
+			sites, ids = append(sites, r.Site, r.Site), append(ids, toUUID(r.ID), toUUID(r.Key))
 		}
 		if at, there := b.records[r.Previous]; r.Previous != uuid.Nil && (!there || at.site != r.Site) {
 			sites, ids = append(sites, r.Site), append(ids, toUUID(r.Previous))
@@ -72,6 +72,9 @@ func (b *batch) lookAwaited(ctx context.Context, tx *sql.Tx, all []*pending) err
 // follow makes a record that of its visitor, and tells whether it is not to be kept.
 func (b *batch) follow(p *pending, r *Record) (drop bool) {
 	expected, isExpected := b.awaited[siteID{r.Site, r.ID}]
+	if twin := b.awaited[siteID{r.Site, r.Key}]; twin.erased {
+		expected, isExpected = twin, true
+	}
 	isExpected = isExpected && p.late
 	before, known := b.records[r.Previous]
 	known = known && before.site == r.Site
@@ -203,8 +206,15 @@ func join(ctx context.Context, tx *sql.Tx, one map[siteID]uuid.UUID) error {
 
 const joinedSQL = ` FROM unnest($1::text[], $2::uuid[], $3::uuid[]) AS now (site, was, subject) `
 
+const disownTwinsSQL = `INSERT INTO awaited (site, id, subject, erased, time) SELECT site, key, subject, true, $3 FROM records
+	WHERE site = $1 AND subject = $2 ON CONFLICT (site, id) DO UPDATE SET erased = true`
+
+// erased also notes the keys: the same act may be on its way under another receipt.
 func (e *remote) erased(ctx context.Context, tx *sql.Tx, site string, subject uuid.UUID) error {
 	_, err := tx.ExecContext(ctx, `UPDATE awaited SET erased = true WHERE site = $1 AND subject = $2`, site, toUUID(subject))
+	if err == nil {
+		_, err = tx.ExecContext(ctx, disownTwinsSQL, site, toUUID(subject), toMilli(time.Now()))
+	}
 	return err
 }
 

@@ -287,6 +287,23 @@ func TestEraseWhileAway(t *testing.T) {
 	})
 }
 
+// C10: the same act under two receipts, one of which was on its way when its visitor had everything erased.
+func TestEraseTwin(t *testing.T) {
+	s := newServers(t, 2)
+	s.cut(0)
+	first := mustAppend(t, s.ledgers[0], record("shop"))
+	again := record("shop")
+	again.Key = first.Key
+	second := mustAppend(t, s.ledgers[1], again)
+	if n, err := s.ledgers[1].Erase(t.Context(), "shop", second.Subject, byVisitor); n != 1 || err != nil {
+		t.Errorf("erased %d, %v", n, err)
+	}
+	s.heal(0)
+	if n, err := s.ledgers[1].Count(t.Context(), "shop"); n != 0 || err != nil {
+		t.Errorf("%d records are left, %v", n, err)
+	}
+}
+
 // A withdrawal that was spooled ends what stood on the grant when it arrives.
 func TestSpooledWithdrawal(t *testing.T) {
 	s := newServers(t, 2)
