@@ -20,6 +20,7 @@ import (
 type awaited struct {
 	subject uuid.UUID
 	erased  bool
+	time    int64 // since when, or of the erasure
 }
 
 // joining makes two subjects one.
@@ -32,10 +33,11 @@ type joining struct {
 const awaitedFor = 90 * 24 * time.Hour
 
 const (
-	awaitedSQL = `SELECT site, id, subject, erased FROM awaited WHERE (site, id) IN (SELECT * FROM unnest($1::text[], $2::uuid[]))`
+	awaitedSQL = `SELECT site, id, subject, erased, time FROM awaited WHERE (site, id) IN (SELECT * FROM unnest($1::text[], $2::uuid[]))`
 
 	awaitSQL = `INSERT INTO awaited (site, id, subject, erased, time) SELECT *, $5::bigint
-		FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::boolean[]) ON CONFLICT (site, id) DO NOTHING`
+		FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::boolean[])
+		ON CONFLICT (site, id) DO UPDATE SET erased = true, time = excluded.time WHERE excluded.erased`
 
 	unawaitSQL = `DELETE FROM awaited WHERE time < $1`
 )
@@ -59,7 +61,7 @@ func (b *batch) lookAwaited(ctx context.Context, tx *sql.Tx, all []*pending) err
 	err := rowsOf(ctx, tx, func(rows *sql.Rows) error {
 		var at siteID
 		var a awaited
-		err := rows.Scan(&at.site, &at.id, &a.subject, &a.erased)
+		err := rows.Scan(&at.site, &at.id, &a.subject, &a.erased, &a.time)
 		b.awaited[at] = a
 		return err
 	}, awaitedSQL, sites, ids)
@@ -72,13 +74,16 @@ func (b *batch) lookAwaited(ctx context.Context, tx *sql.Tx, all []*pending) err
 // follow makes a record that of its visitor, and tells whether it is not to be kept.
 func (b *batch) follow(p *pending, r *Record) (drop bool) {
 	expected, isExpected := b.awaited[siteID{r.Site, r.ID}]
-	if twin := b.awaited[siteID{r.Site, r.Key}]; twin.erased {
+	if twin := b.awaited[siteID{r.Site, p.row.record.Key}]; twin.erased {
 		expected, isExpected = twin, true
 	}
 	isExpected = isExpected && p.late
 	before, known := b.records[r.Previous]
 	known = known && before.site == r.Site
 	other, noted := b.awaited[siteID{r.Site, r.Previous}]
+	if p.late && !known && noted && other.erased && toMilli(r.Time) <= other.time {
+		expected, isExpected = other, true // what it follows was erased after it was made
+	}
 	switch previous := (siteID{r.Site, r.Previous}); {
 	case known:
 		before.lead(r)
@@ -94,16 +99,39 @@ func (b *batch) follow(p *pending, r *Record) (drop bool) {
 		switch {
 		case known:
 			p.erase = before.subject // the visitor's others, which were not found when they had all erased
-			b.erasing = append(b.erasing, p)
 		case noted && !other.erased:
 			p.erase = other.subject // those that came before the one that is awaited still, and that one
-			b.erasing = append(b.erasing, p)
 		}
+		b.forget(p)
 		return true
 	case r.Subject != expected.subject:
 		b.joined = append(b.joined, joining{r.Site, expected.subject, r.Subject})
 	}
 	return false
+}
+
+// forget notes that a record is not kept, for those that follow it, and for its act under another receipt. Where that one
+// is here already it is the same visitor's, and goes.
+func (b *batch) forget(p *pending) {
+	r := &p.row.record
+	for _, id := range []uuid.UUID{r.ID, r.Key} {
+		at := siteID{r.Site, id}
+		if !b.awaited[at].erased {
+			b.awaited[at] = awaited{r.Subject, true, toMilli(time.Now())}
+			b.missing = append(b.missing, at)
+		}
+	}
+	twin, there := b.known[siteID{r.Site, r.Key}]
+	switch {
+	case !there || twin.ID == r.ID || twin.Subject == p.erase:
+	case p.erase == uuid.Nil:
+		p.erase = twin.Subject
+	default:
+		b.joined = append(b.joined, joining{r.Site, twin.Subject, p.erase})
+	}
+	if p.erase != uuid.Nil {
+		b.erasing = append(b.erasing, p)
+	}
 }
 
 // await makes a record that of the visitor whose earlier one has not arrived either.
@@ -117,7 +145,7 @@ func (b *batch) await(r *Record, previous siteID, expected awaited, isExpected b
 		r.Subject = expected.subject
 	}
 	if !noted {
-		b.awaited[previous] = awaited{r.Subject, isExpected && expected.erased}
+		b.awaited[previous] = awaited{r.Subject, isExpected && expected.erased, toMilli(time.Now())}
 		b.missing = append(b.missing, previous)
 	}
 }
@@ -206,14 +234,16 @@ func join(ctx context.Context, tx *sql.Tx, one map[siteID]uuid.UUID) error {
 
 const joinedSQL = ` FROM unnest($1::text[], $2::uuid[], $3::uuid[]) AS now (site, was, subject) `
 
-const disownTwinsSQL = `INSERT INTO awaited (site, id, subject, erased, time) SELECT site, key, subject, true, $3 FROM records
-	WHERE site = $1 AND subject = $2 ON CONFLICT (site, id) DO UPDATE SET erased = true`
+const disownAllSQL = `INSERT INTO awaited (site, id, subject, erased, time)
+	SELECT site, id, subject, true, $3::bigint FROM records WHERE site = $1 AND subject = $2 UNION
+	SELECT site, key, subject, true, $3::bigint FROM records WHERE site = $1 AND subject = $2
+	ON CONFLICT (site, id) DO UPDATE SET erased = true, time = excluded.time`
 
-// erased also notes the keys: the same act may be on its way under another receipt.
+// erased also notes what is erased: a record that follows it may be on its way, and the same act under another receipt.
 func (e *remote) erased(ctx context.Context, tx *sql.Tx, site string, subject uuid.UUID) error {
-	_, err := tx.ExecContext(ctx, `UPDATE awaited SET erased = true WHERE site = $1 AND subject = $2`, site, toUUID(subject))
+	_, err := tx.ExecContext(ctx, `UPDATE awaited SET erased = true, time = $3 WHERE site = $1 AND subject = $2`, site, toUUID(subject), toMilli(time.Now()))
 	if err == nil {
-		_, err = tx.ExecContext(ctx, disownTwinsSQL, site, toUUID(subject), toMilli(time.Now()))
+		_, err = tx.ExecContext(ctx, disownAllSQL, site, toUUID(subject), toMilli(time.Now()))
 	}
 	return err
 }
@@ -232,7 +262,7 @@ func (l *Ledger) Disown(ctx context.Context, site string, receipt uuid.UUID) err
 }
 
 const disownSQL = `INSERT INTO awaited (site, id, subject, erased, time) VALUES ($1, $2, $3, true, $4)
-	ON CONFLICT (site, id) DO UPDATE SET erased = true`
+	ON CONFLICT (site, id) DO UPDATE SET erased = true, time = excluded.time`
 
 // eraseOf erases whoever a record is of, or else sees to it that it is not kept when it arrives. No other record arrives
 // meanwhile: the log is locked.
@@ -244,7 +274,14 @@ func (l *Ledger) eraseOf(ctx context.Context, site string, id uuid.UUID, by By) 
 		}
 		r, err := scan(tx.QueryRowContext(ctx, findSQL, id[:], site))
 		if errors.Is(err, sql.ErrNoRows) {
-			_, err := tx.ExecContext(ctx, disownSQL, site, toUUID(id), toUUID(uuid.Must(uuid.NewV7())), toMilli(time.Now()))
+			if r.Subject, err = follower(ctx, tx, site, id); err == nil && r.Subject != uuid.Nil { // it is awaited, by records that are here
+				if n, err = l.eraseIn(ctx, tx, size, site, r.Subject, by); err != nil {
+					return err
+				}
+			}
+			if err == nil {
+				_, err = tx.ExecContext(ctx, disownSQL, site, toUUID(id), toUUID(uuid.Must(uuid.NewV7())), toMilli(time.Now()))
+			}
 			return err
 		}
 		if err == nil {
@@ -254,6 +291,12 @@ func (l *Ledger) eraseOf(ctx context.Context, site string, id uuid.UUID, by By) 
 	})
 	l.noteGrowth()
 	return n, err
+}
+
+// follower is the visitor of whom a record is awaited, or zero.
+func follower(ctx context.Context, tx *sql.Tx, site string, id uuid.UUID) (subject uuid.UUID, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT subject FROM awaited WHERE site = $1 AND id = $2 AND NOT erased`, site, toUUID(id)).Scan(&subject)
+	return subject, ignoreNone(err)
 }
 
 // secondKey is the key of a record whose own was taken while it was on its way: the same each time it is brought.

@@ -239,7 +239,7 @@ type batch struct {
 	records map[uuid.UUID]placed
 	awaited map[siteID]awaited // by site and id
 	rows    []*pending         // stored now
-	missing []siteID           // awaited from now on
+	missing []siteID           // awaited from now on, or noted as erased
 	joined  []joining
 	erasing []*pending // whose erase is set
 }

@@ -304,6 +304,66 @@ func TestEraseTwin(t *testing.T) {
 	}
 }
 
+// C10: what was on its way when its visitor had everything erased is not kept, whatever arrives first, and by whichever
+// receipt they were known.
+func TestEraseOnTheWay(t *testing.T) {
+	ctx := context.Background()
+	for _, order := range [][]int{{0, 1}, {1, 0}} {
+		t.Run(fmt.Sprint(order), func(t *testing.T) {
+			s := newServers(t, 3)
+			first := mustAppend(t, s.ledgers[2], record("shop"))
+			s.cut(0, 1)
+			a := mustAppend(t, s.ledgers[0], next(first))
+			again := next(a) // the page sent it again, with the cookie that it had got meanwhile
+			again.Key = a.Key
+			b := mustAppend(t, s.ledgers[1], again)
+			mustAppend(t, s.ledgers[1], next(b))
+			other := mustAppend(t, s.ledgers[2], record("shop"))
+			if err := s.ledgers[2].Disown(ctx, "shop", a.ID); err != nil {
+				t.Fatal(err)
+			}
+			for _, line := range order {
+				s.heal(line)
+			}
+			if n, err := s.ledgers[2].Count(ctx, "shop"); n != 1 || err != nil {
+				t.Errorf("%d records are left, %v", n, err)
+			}
+			if _, err := s.ledgers[2].Find(ctx, "shop", other.ID); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Run("of what is here", func(t *testing.T) { // its follower came first
+		s := newServers(t, 2)
+		s.cut(0)
+		a := mustAppend(t, s.ledgers[0], record("shop"))
+		mustAppend(t, s.ledgers[1], next(a))
+		if err := s.ledgers[1].Disown(ctx, "shop", a.ID); err != nil {
+			t.Fatal(err)
+		}
+		s.heal(0)
+		if n, err := s.ledgers[1].Count(ctx, "shop"); n != 0 || err != nil {
+			t.Errorf("%d records are left, %v", n, err)
+		}
+	})
+	t.Run("of what it follows", func(t *testing.T) { // by the receipt of another device
+		s := newServers(t, 2)
+		first := mustAppend(t, s.ledgers[1], record("shop"))
+		s.cut(0)
+		a := mustAppend(t, s.ledgers[0], next(first))
+		if n, err := s.ledgers[1].Erase(ctx, "shop", first.Subject, byVisitor); n != 1 || err != nil {
+			t.Errorf("erased %d, %v", n, err)
+		}
+		later := next(a) // and they come back after that
+		later.Time = time.Now().Add(time.Hour)
+		mustAppend(t, s.ledgers[0], later)
+		s.heal(0)
+		if n, err := s.ledgers[1].Count(ctx, "shop"); n != 1 || err != nil {
+			t.Errorf("%d records are left, want the last, %v", n, err)
+		}
+	})
+}
+
 // A withdrawal that was spooled ends what stood on the grant when it arrives.
 func TestSpooledWithdrawal(t *testing.T) {
 	s := newServers(t, 2)
