@@ -217,11 +217,9 @@ func (b *tab) scripts(on bool) *tab {
 // text is all that a person can read of the page.
 func (b *tab) text() string {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
-	defer cancel()
-	s, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("body")))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return strings.TrimSpace(s)
+	// By script: a node's number may be that of the document before.
+	return strings.TrimSpace(eval[string](b, `(async () => {
+		if (document.readyState == 'loading') await new Promise(done => addEventListener('DOMContentLoaded', done))
+		return document.body.innerText
+	})()`))
 }
