@@ -25,6 +25,7 @@ import (
 // snapshot is all that a request is answered from. It never changes.
 type snapshot struct {
 	sites   map[string]*site
+	report  config.Report // warnings of the files that they were read from
 	keys    keys.Ring
 	codec   *cookie.Codec
 	mail    *mail.Codec
@@ -72,7 +73,7 @@ func (s *Server) load(ctx context.Context) (*snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	snap := &snapshot{sites: map[string]*site{}, keys: ring}
+	snap := &snapshot{sites: map[string]*site{}, report: report, keys: ring}
 	if snap.codec, err = cookie.NewCodec(ring.Cookie); err != nil {
 		return nil, err
 	}

@@ -60,7 +60,7 @@ func TestOpenRefuses(t *testing.T) {
 			closeOf(t, open(t, path))
 			execute(t, path, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (7, 1)`)
 			return path
-		}, "the database PATH is of version 7, this stile knows up to 5: use a newer stile"},
+		}, "the database PATH is of version 7, this stile knows up to 6: use a newer stile"},
 		{"a damaged database", func(t *testing.T, path string) string {
 			closeOf(t, open(t, path))
 			raw := read(t, path)

@@ -130,6 +130,20 @@ func (l *Ledger) Count(ctx context.Context, site string) (n int, err error) {
 	return n, nil
 }
 
+// Write runs fn in a transaction of the ledger's database, and Each calls fn for each row of a query, for packages that keep
+// tables of their own in it (tally, account). Parameters are $1, times are milliseconds. ErrAway while the database is away.
+func (l *Ledger) Write(ctx context.Context, fn func(*sql.Tx) error) error {
+	if err := l.transact(ctx, fn); err != nil {
+		return l.engine.explain(err)
+	}
+	return nil
+}
+
+// Each is described at Write.
+func (l *Ledger) Each(ctx context.Context, fn func(*sql.Rows) error, query string, args ...any) error {
+	return l.each(ctx, fn, query, args...)
+}
+
 // each calls fn for each row of a query.
 func (l *Ledger) each(ctx context.Context, fn func(*sql.Rows) error, query string, args ...any) error {
 	rows, err := l.engine.reader().QueryContext(ctx, query, args...)

@@ -1,0 +1,54 @@
+package dashboard
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"path"
+	"strings"
+)
+
+//go:embed dashboard.css dashboard.js
+var files embed.FS
+
+// assets are the dashboard's own files, each under an address that names its content, so that browsers may keep it for good.
+type assets struct {
+	paths    map[string]string // name to path
+	contents map[string][]byte // name in the path to content
+}
+
+func loadAssets() (assets, error) {
+	a := assets{paths: map[string]string{}, contents: map[string][]byte{}}
+	for _, name := range []string{"dashboard.css", "dashboard.js"} {
+		content, err := files.ReadFile(name)
+		if err != nil {
+			return a, fmt.Errorf("reading %s: %w", name, err)
+		}
+		sum := sha256.Sum256(content)
+		ext := path.Ext(name)
+		hashed := strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:6]) + ext
+		a.paths[name], a.contents[hashed] = "/admin/assets/"+hashed, content
+	}
+	return a, nil
+}
+
+func (a assets) path(name string) string { return a.paths[name] }
+
+// asset answers GET /admin/assets/{name}: there is nothing in them that a visitor could not read in Stile's sources.
+func (d *Dashboard) asset(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	content, found := d.assets.contents[name]
+	if !found {
+		http.Error(w, "there is no file "+name, http.StatusNotFound)
+		return
+	}
+	kind := "text/css; charset=utf-8"
+	if strings.HasSuffix(name, ".js") {
+		kind = "text/javascript; charset=utf-8"
+	}
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	_, _ = w.Write(content) // the connection is all that can fail
+}

@@ -1,0 +1,76 @@
+// Package dashboard is the marketer's and the privacy officer's pages, under /admin/. It reads the figures, the ledger and
+// the snapshot that is served, and draws them on the server: every page works without a script.
+//
+// A page is a file: a handler that reads the request and makes a view, and a template of the same name that draws it. What
+// a page needs of the rest of Stile stands in Options. routes.go is the table of them all, with the role that each asks for.
+package dashboard
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/stilehq/stile/server/config"
+	"github.com/stilehq/stile/server/consent"
+	"github.com/stilehq/stile/server/gate"
+	"github.com/stilehq/stile/server/ledger"
+	"github.com/stilehq/stile/server/tally"
+)
+
+// Site is a site as it is served now.
+type Site struct {
+	*consent.Site
+	Gate     *gate.Gate
+	Policies []ledger.Policy  // all versions, oldest first
+	Warnings []config.Problem // the linter's, of its file
+}
+
+// Figures are what was counted: a *tally.Tally.
+type Figures interface {
+	// Report adds up what was counted at a site in a period. Without an error it is never nil.
+	Report(ctx context.Context, site string, p tally.Period, f tally.Filter) (*tally.Report, error)
+}
+
+// Options are what a dashboard shows.
+type Options struct {
+	Sites   func() []Site // by name
+	Figures Figures
+	Ledger  *ledger.Ledger
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// Dashboard answers requests under /admin/. Make it with New.
+type Dashboard struct {
+	Options
+	assets assets
+	mux    *http.ServeMux
+}
+
+// New makes a dashboard. Requests carry the user who asks in their context (account.WithUser); who is nobody sees nothing.
+func New(o Options) (*Dashboard, error) {
+	d := &Dashboard{Options: o}
+	var err error
+	if d.assets, err = loadAssets(); err != nil {
+		return nil, err
+	}
+	d.mux = d.routes()
+	return d, nil
+}
+
+// policy lets a page of the dashboard load its own style, script and pictures, and nothing else from anywhere.
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; frame-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// ServeHTTP answers a request.
+func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", policy)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	d.mux.ServeHTTP(w, r)
+}

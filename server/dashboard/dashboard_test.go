@@ -1,0 +1,173 @@
+package dashboard
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/PuerkitoBio/goquery"
+	"go.uber.org/goleak"
+
+	"github.com/stilehq/stile/banner"
+	"github.com/stilehq/stile/server/account"
+	"github.com/stilehq/stile/server/config"
+	"github.com/stilehq/stile/server/consent"
+	"github.com/stilehq/stile/server/gate"
+	"github.com/stilehq/stile/server/ledger"
+	"github.com/stilehq/stile/server/tally"
+	"github.com/stilehq/stile/server/vendors"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const siteText = `site: shop
+origins: ["https://www.shop.example"]
+controller: {name: EasyDser, contact: privacy@shop.example}
+policy: {version: 2026-11-01}
+languages: [en, de]
+regimes:
+  - {name: us, regions: [US], model: opt-out}
+  - {name: gdpr, regions: ["*"], model: opt-in}
+categories:
+  necessary: {required: true}
+  analytics: {}
+  marketing: {}
+tags:
+  - {vendor: ga4, id: G-AB12CD34EF, category: analytics}
+  - {vendor: clarity, id: abcdefghij, category: analytics}
+  - {name: Pixel, category: marketing, pixel: "https://pixel.example/p.gif"}
+`
+
+// now is when all tests take place.
+var now = time.Date(2026, 11, 22, 9, 30, 0, 0, time.UTC)
+
+// desk is a dashboard over one site, a ledger and figures that a test makes up.
+type desk struct {
+	t      *testing.T
+	ledger *ledger.Ledger
+	report *tally.Report // what Report answers, for any site, period and filter
+	asked  []tally.Filter
+	site   Site
+	d      *Dashboard
+}
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	db, err := ledger.Open(t.Context(), ledger.Options{Path: filepath.Join(t.TempDir(), "stile.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	k := &desk{t: t, ledger: db, report: &tally.Report{}, site: siteOf(t, siteText)}
+	t.Cleanup(k.site.Gate.Close)
+	k.d, err = New(Options{
+		Sites: func() []Site { return []Site{k.site} }, Figures: k, Ledger: db,
+		Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// Report makes a desk the Figures of its dashboard.
+func (k *desk) Report(_ context.Context, _ string, _ tally.Period, f tally.Filter) (*tally.Report, error) {
+	k.asked = append(k.asked, f)
+	return k.report, nil
+}
+
+func siteOf(t *testing.T, text string) Site {
+	t.Helper()
+	library, err := vendors.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	words, err := banner.English()
+	if err != nil {
+		t.Fatal(err)
+	}
+	site, report := config.Parse("stile.yaml", []byte(text), config.Options{
+		Vendors: library, Languages: banner.Languages(), Words: words, Contrast: gate.Contrast, Now: now,
+	})
+	if err := report.Err(); err != nil {
+		t.Fatal(err)
+	}
+	site.History = []consent.Version{{Name: site.Policy.Version, Material: site.Policy.Material}}
+	g, err := gate.New(site)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Site{Site: site, Gate: g, Warnings: report.Problems}
+}
+
+// ask answers a request of a user of a role.
+func (k *desk) ask(role account.Role, method, path string) *httptest.ResponseRecorder {
+	k.t.Helper()
+	rec := httptest.NewRecorder()
+	r := httptest.NewRequestWithContext(account.WithUser(k.t.Context(), account.User{Name: "ada", Role: role}), method, path, http.NoBody)
+	k.d.ServeHTTP(rec, r)
+	return rec
+}
+
+// page is a page that a viewer gets with 200.
+func (k *desk) page(role account.Role, path string) *goquery.Document {
+	k.t.Helper()
+	rec := k.ask(role, http.MethodGet, path)
+	if rec.Code != http.StatusOK {
+		k.t.Fatalf("GET %s: %d\n%s", path, rec.Code, rec.Body)
+	}
+	doc, err := goquery.NewDocumentFromReader(rec.Body)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return doc
+}
+
+// TestServe serves the desk's dashboard until it is interrupted, to look at pages: STILE_LOOK=127.0.0.1:9000 go test
+// ./server/dashboard -run TestServe -timeout 0.
+func TestServe(t *testing.T) {
+	listen := os.Getenv("STILE_LOOK")
+	if listen == "" {
+		t.Skip("STILE_LOOK names no address to serve at")
+	}
+	k := newDesk(t)
+	t.Fatal(http.ListenAndServe(listen, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		k.d.ServeHTTP(w, r.WithContext(account.WithUser(r.Context(), account.User{Name: "ada", Role: account.Admin})))
+	})))
+}
+
+func TestNobodySeesNothing(t *testing.T) {
+	k := newDesk(t)
+	for _, path := range []string{"/admin/", "/admin/sites/shop/", "/admin/sites/other/", "/admin/nowhere"} {
+		rec := k.ask(account.Nobody, http.MethodGet, path)
+		if rec.Code != http.StatusForbidden || strings.Contains(rec.Body.String(), "shop") && !strings.Contains(path, "shop") {
+			t.Errorf("GET %s as nobody: %d\n%s", path, rec.Code, rec.Body)
+		}
+	}
+}
+
+func TestHomeNamesSites(t *testing.T) {
+	doc := newDesk(t).page(account.Viewer, "/admin/")
+	if link, _ := doc.Find("main a").Attr("href"); link != "/admin/sites/shop/" {
+		t.Errorf("the first link of the home page goes to %q", link)
+	}
+	if h := doc.Find("h1").Length(); h != 1 {
+		t.Error(fmt.Sprint(h, " headings of the first level"))
+	}
+}
+
+func TestAssetsAreNamedByContent(t *testing.T) {
+	k := newDesk(t)
+	path, _ := k.page(account.Viewer, "/admin/").Find("link[rel=stylesheet]").Attr("href")
+	rec := k.ask(account.Nobody, http.MethodGet, path)
+	if rec.Code != http.StatusOK || !strings.Contains(rec.Header().Get("Cache-Control"), "immutable") {
+		t.Errorf("GET %s: %d, Cache-Control %q", path, rec.Code, rec.Header().Get("Cache-Control"))
+	}
+}

@@ -1,0 +1,27 @@
+package dashboard
+
+import (
+	"net/http"
+
+	"github.com/stilehq/stile/server/account"
+)
+
+// route is a page and who may see it.
+type route struct {
+	pattern string // as http.ServeMux reads it; {site} is a site's name
+	role    account.Role
+	answer  func(w http.ResponseWriter, a *ask) error
+}
+
+// routes is all that the dashboard answers, and the least role that each page asks for.
+func (d *Dashboard) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	for _, r := range []route{
+		{"GET /admin/{$}", account.Viewer, d.home},
+		{"GET /admin/", account.Viewer, d.nothing},
+	} {
+		mux.Handle(r.pattern, d.guarded(r))
+	}
+	mux.HandleFunc("GET /admin/assets/{name}", d.asset)
+	return mux
+}
