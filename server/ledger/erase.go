@@ -132,19 +132,13 @@ func (l *Ledger) Purge(ctx context.Context) error { return l.engine.purge(ctx) }
 
 // numbers are the leaves of a visitor.
 func numbers(ctx context.Context, tx *sql.Tx, site string, subject uuid.UUID) (leaves []int64, err error) {
-	rows, err := tx.QueryContext(ctx, leavesSQL, site, subject[:])
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	err = rowsOf(ctx, tx, func(rows *sql.Rows) error {
 		var leaf int64
-		if err := rows.Scan(&leaf); err != nil {
-			return nil, err
-		}
+		err := rows.Scan(&leaf)
 		leaves = append(leaves, leaf)
-	}
-	return leaves, rows.Err()
+		return err
+	}, leavesSQL, site, subject[:])
+	return leaves, err
 }
 
 // drop deletes what a visitor left.

@@ -226,6 +226,13 @@ func TestColumns(t *testing.T) {
 		"audit":   "leaf salt time actor act site leaves count detail",
 		"history": "site month action granted denied regime policy surface times",
 		"claims":  "name holder until",
+		// counts, of which small ones are merged before they are stored.
+		"tallies": "site day writer sheet",
+		// of the dashboard, and not of visitors.
+		"users":    "name role password issuer subject created",
+		"sessions": "id name created seen expires",
+		"alerts":   "site kind subject text raised told cleared",
+		"shares":   "id site label epsilon seed created expires",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("columns (-want +got):\n%s", diff)

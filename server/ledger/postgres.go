@@ -397,18 +397,3 @@ func (b *batch) columns() []any {
 
 // toUUID is null for the zero id.
 func toUUID(id uuid.UUID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: id != uuid.Nil} }
-
-// rowsOf calls fn for each row of a query in a transaction.
-func rowsOf(ctx context.Context, tx *sql.Tx, fn func(*sql.Rows) error, query string, args ...any) error {
-	rows, err := tx.QueryContext(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := fn(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}

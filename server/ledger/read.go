@@ -146,18 +146,25 @@ func (l *Ledger) Each(ctx context.Context, fn func(*sql.Rows) error, query strin
 
 // each calls fn for each row of a query.
 func (l *Ledger) each(ctx context.Context, fn func(*sql.Rows) error, query string, args ...any) error {
-	rows, err := l.engine.reader().QueryContext(ctx, query, args...)
+	return l.engine.explain(rowsOf(ctx, l.engine.reader(), fn, query, args...))
+}
+
+// rowsOf calls fn for each row of a query of a database or a transaction.
+func rowsOf(ctx context.Context, from querier, fn func(*sql.Rows) error, query string, args ...any) error {
+	rows, err := from.QueryContext(ctx, query, args...)
 	if err != nil {
-		return l.engine.explain(err)
+		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		if err := fn(rows); err != nil {
-			return l.engine.explain(err)
+			return err
 		}
 	}
-	if err := rows.Err(); err != nil {
-		return l.engine.explain(err)
-	}
-	return nil
+	return rows.Err()
+}
+
+// querier is what can be asked: *sql.DB and *sql.Tx.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }

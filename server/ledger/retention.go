@@ -138,19 +138,12 @@ func (l *Ledger) retireAll(ctx context.Context, t Term, subjects []uuid.UUID) (d
 
 // within are the records of a visitor as a transaction sees them.
 func within(ctx context.Context, tx *sql.Tx, site string, subject uuid.UUID) (records []Record, err error) {
-	rows, err := tx.QueryContext(ctx, historySQL, site, subject[:])
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	err = rowsOf(ctx, tx, func(rows *sql.Rows) error {
 		r, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
 		records = append(records, r)
-	}
-	return records, rows.Err()
+		return err
+	}, historySQL, site, subject[:])
+	return records, err
 }
 
 // over tells whether none of a visitor's records can have been in force since.

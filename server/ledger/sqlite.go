@@ -75,7 +75,7 @@ func (e *lite) patience(ctx context.Context) (context.Context, context.CancelFun
 
 // lock has nothing to lock: the transaction has the file since it began.
 func (e *lite) lock(ctx context.Context, tx *sql.Tx) (size int64, err error) {
-	err = tx.QueryRowContext(ctx, `SELECT size FROM log`).Scan(&size)
+	err = tx.QueryRowContext(ctx, sizeSQL).Scan(&size)
 	return size, err
 }
 

@@ -111,7 +111,7 @@ func (l *Ledger) grow(ctx context.Context, tx *sql.Tx, most int64) (left int64, 
 		return 0, err
 	}
 	var size int64
-	if err := tx.QueryRowContext(ctx, `SELECT size FROM log`).Scan(&size); err != nil {
+	if err := tx.QueryRowContext(ctx, sizeSQL).Scan(&size); err != nil {
 		return 0, err
 	}
 	end := min(size, tree.N+most)
