@@ -39,6 +39,16 @@ type Options struct {
 	Ledger  *ledger.Ledger
 	Now     func() time.Time
 	Log     *slog.Logger
+
+	// Alerts are what somebody should look at now, the most pressing first; nil: there are none.
+	Alerts func(context.Context) ([]Alert, error)
+}
+
+// Alert is something that somebody should look at.
+type Alert struct {
+	Site string // "": all
+	Text string // a sentence, with its full stop
+	Path string // of the page to look at: "/admin/sites/shop/sightings"; "" for the site's overview
 }
 
 // Dashboard answers requests under /admin/. Make it with New.

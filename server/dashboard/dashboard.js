@@ -4,3 +4,16 @@
 for (const form of document.querySelectorAll('form[data-auto]')) {
   form.addEventListener('change', () => form.requestSubmit())
 }
+
+// What opened over the page closes by Escape, and by a click beside it.
+const open = () => document.querySelectorAll(':is(.means, .sites, .over)[open]')
+addEventListener('keydown', event => {
+  if (event.key !== 'Escape') return
+  for (const details of open()) {
+    details.open = false
+    if (details.contains(document.activeElement)) details.querySelector('summary').focus()
+  }
+})
+addEventListener('click', event => {
+  for (const details of open()) if (!details.contains(event.target)) details.open = false
+})
