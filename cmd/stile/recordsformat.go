@@ -31,7 +31,9 @@ type exportedRecord = export.Record
 
 func formatOf(f export.Format) format { return format{f.Header, f.Write, f.Number} }
 
-func (f format) export() export.Format { return export.Format{Header: f.header, Write: f.write, Number: f.number} }
+func (f format) export() export.Format {
+	return export.Format{Header: f.header, Write: f.write, Number: f.number}
+}
 
 func format27560(ctx context.Context, db *ledger.Ledger, base string) format {
 	return formatOf(export.TS27560(ctx, db, base))
