@@ -18,6 +18,7 @@ import (
 
 	"github.com/stilehq/stile/server/ledger"
 	"github.com/stilehq/stile/server/outbox"
+	"github.com/stilehq/stile/server/rights"
 )
 
 // oneVisitor is the visitor whom a command is about, and who gives it.
@@ -29,7 +30,7 @@ type oneVisitor struct {
 }
 
 func (v *oneVisitor) check() error {
-	if id, err := uuid.Parse(v.ID); err != nil || len(v.ID) != 36 || id == uuid.Nil {
+	if _, err := rights.ParseReceipt(v.ID); err != nil {
 		return fmt.Errorf("receipt is %.80q: it is the id of a consent record, a UUID", v.ID)
 	}
 	return checkOperator(v.By)
@@ -43,17 +44,10 @@ func checkOperator(name string) error {
 	return nil
 }
 
-// find returns the record in force of the visitor, or fs.ErrNotExist.
-func (v *oneVisitor) find(ctx context.Context, db *ledger.Ledger) (ledger.Record, error) {
-	id := uuid.MustParse(v.ID)
-	r, err := db.Latest(ctx, v.Site, id)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return r, err
-	}
-	if r, err = db.FindKey(ctx, v.Site, id); err != nil {
-		return r, err
-	}
-	return db.Latest(ctx, v.Site, r.ID)
+// find returns the records of the visitor, the one in force first, or fs.ErrNotExist.
+func (v *oneVisitor) find(ctx context.Context, db *ledger.Ledger) (history []ledger.Record, err error) {
+	_, history, err = rights.Find(ctx, db, v.Site, uuid.MustParse(v.ID))
+	return history, err
 }
 
 func (v *oneVisitor) unknown(std streams) error {
@@ -62,8 +56,8 @@ func (v *oneVisitor) unknown(std streams) error {
 }
 
 // drop drops what waits to be sent on the visitor's consent.
-func (v *oneVisitor) drop(ctx context.Context, subject uuid.UUID) (int, error) {
-	return outbox.Drop(ctx, filepath.Join(v.Data, "outbox.db"), v.Site, subject)
+func (v *oneVisitor) drop(ctx context.Context, site string, subject uuid.UUID) (int, error) {
+	return outbox.Drop(ctx, filepath.Join(v.Data, "outbox.db"), site, subject)
 }
 
 type eraseRecords struct {
@@ -99,7 +93,7 @@ func (c *eraseRecords) Run(ctx context.Context, std streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	record, err := c.find(ctx, db)
+	history, err := c.find(ctx, db)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c.unknown(std)
 	}
@@ -107,50 +101,37 @@ func (c *eraseRecords) Run(ctx context.Context, std streams) (err error) {
 		return err
 	}
 	by := ledger.By{Actor: ledger.Operator(c.By), Time: time.Now()}
-	if c.Request = strings.ToUpper(strings.TrimSpace(c.Request)); c.Request != "" {
+	if c.Request = rights.ParseNumber(c.Request); c.Request != "" {
 		if err := openRequest(ctx, db, c.Request, c.Site); err != nil {
 			return err
 		}
 		by.Detail = "request " + c.Request
 	}
-	history, err := db.History(ctx, c.Site, record.Subject)
-	if err != nil {
-		return err
-	}
-	if !c.Yes && !confirmed(os.Stdin, std.err, fmt.Sprintf("Erase %s of %s for good, the last of %s?", counted(len(history), "record"), c.Site, record.Time.Format(time.DateTime))) {
+	if !c.Yes && !confirmed(os.Stdin, std.err, fmt.Sprintf("Erase %s of %s for good, the last of %s?", rights.Counted(len(history), "record"), c.Site, history[0].Time.Format(time.DateTime))) {
 		return errors.New("nothing was erased: type yes to erase, or add --yes where nobody can")
 	}
-	return c.erase(ctx, std, db, record.Subject, by)
+	return c.erase(ctx, std, db, history[0].Subject, by)
 }
 
-// erase drops what waits before, while it is known whose it is, and after, since more may have come meanwhile.
 func (c *eraseRecords) erase(ctx context.Context, std streams, db *ledger.Ledger, subject uuid.UUID, by ledger.By) error {
-	dropped, err := c.drop(ctx, subject)
-	if err != nil {
+	done, err := rights.Erase(ctx, db, c.drop, c.Site, subject, by)
+	if done.Records == 0 {
+		if err == nil {
+			return c.unknown(std) // the visitor was faster
+		}
 		return err
 	}
-	n, err := db.Erase(ctx, c.Site, subject, by)
-	if n == 0 && err == nil {
-		return c.unknown(std) // the visitor was faster
-	}
-	if n == 0 {
-		return err
-	}
-	if err != nil {
-		err = fmt.Errorf("the records are erased, and traces of them may be left in the database's files until the next day: %w", err)
-	}
-	late, errLate := c.drop(ctx, subject)
-	fmt.Fprintf(std.out, "erased %s of %s\n", counted(n, "record"), c.Site)
-	if dropped+late > 0 {
-		fmt.Fprintf(std.out, "dropped %s that waited to be sent\n", counted(dropped+late, "message"))
+	fmt.Fprintf(std.out, "erased %s of %s\n", rights.Counted(done.Records, "record"), c.Site)
+	if done.Dropped > 0 {
+		fmt.Fprintf(std.out, "dropped %s that waited to be sent\n", rights.Counted(done.Dropped, "message"))
 	}
 	if c.Request != "" {
-		if _, errAnswer := db.Answer(ctx, c.Request, "erased "+counted(n, "record"), ledger.By{Actor: by.Actor, Time: by.Time}); errAnswer != nil {
-			return errors.Join(err, errLate, errAnswer)
+		if _, failed := db.Answer(ctx, c.Request, rights.Answered(done.Records), ledger.By{Actor: by.Actor, Time: by.Time}); failed != nil {
+			return errors.Join(err, failed)
 		}
 		fmt.Fprintf(std.out, "request %s is answered\n", c.Request)
 	}
-	return errors.Join(err, errLate)
+	return err
 }
 
 // openRequest checks that a request is one of the site's that waits for an answer.
@@ -165,14 +146,6 @@ func openRequest(ctx context.Context, db *ledger.Ledger, number, site string) er
 		return fmt.Errorf("request %s was answered on %s: nothing was changed", number, r.Answered.Format(time.DateOnly))
 	}
 	return nil
-}
-
-// counted is a number of things: "1 record", "2 records".
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // onTerminal tells whether somebody may be asked. /dev/null passes, and answers nothing.

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stilehq/stile/server/export"
 	"github.com/stilehq/stile/server/ledger"
 )
 
@@ -111,39 +110,20 @@ func knownSite(ctx context.Context, db *ledger.Ledger, name string) error {
 // stream writes the records of a query and says how many they were. What it wrote ends with a whole record, unless writing
 // itself failed.
 func (c *exportRecords) stream(ctx context.Context, std streams, db *ledger.Ledger, q ledger.Query, f format, to io.Writer, begin bool) (n int64, err error) {
-	out := bufio.NewWriterSize(to, 256<<10)
-	if begin {
-		_, _ = out.WriteString(f.header) // it says so when it is flushed
-	}
 	bar := newProgress(std.err, time.Now, q.Start, q.End)
-	var line bytes.Buffer
-	q.Page = func(next int64) error {
+	n, err = export.Write(ctx, db, q, f.export(), to, begin, func(next, records int64) {
+		bar.records = records
 		bar.at(next)
-		return ctx.Err()
-	}
-	err = db.Export(ctx, q, func(r *ledger.Record) error {
-		line.Reset()
-		if err := f.write(&line, r); err != nil {
-			return fmt.Errorf("writing record %s: %w", r.ID, err)
-		}
-		if _, err := out.Write(line.Bytes()); err != nil {
-			return fmt.Errorf("writing the records: %w", err)
-		}
-		bar.records++
-		return nil
 	})
 	bar.done()
-	if flushed := out.Flush(); err == nil && flushed != nil {
-		err = fmt.Errorf("writing the records: %w", flushed)
-	}
-	what := ledger.Audit{Act: ledger.ActExport, Site: q.Site, Count: int(bar.records)}
+	what := ledger.Audit{Act: ledger.ActExport, Site: q.Site, Count: int(n)}
 	if q.End > q.Start {
 		what.Leaves = ledger.Leaves{{First: q.Start, Last: q.End - 1}}
 	}
 	if noted := c.audited(context.WithoutCancel(ctx), db, what); err == nil {
 		err = noted // what was taken away is noted, whether all of it was or not
 	}
-	return bar.records, err
+	return n, err
 }
 
 // toFile writes to FILE.part, and names it FILE once it is whole and on disk.

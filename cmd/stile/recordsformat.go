@@ -2,146 +2,39 @@ package main
 
 import (
 	"bytes"
-	"encoding/csv"
-	"encoding/json"
-	"fmt"
-	"strconv"
-	"strings"
-	"time"
+	"context"
 
-	"github.com/google/uuid"
-
+	"github.com/stilehq/stile/server/export"
 	"github.com/stilehq/stile/server/ledger"
 )
 
-// format writes records, each a line or more of its own, and reads where a file of them ends.
+// format is one of the exports', whose parts a test may replace.
 type format struct {
 	header string
 	write  func(to *bytes.Buffer, r *ledger.Record) error
-	// number is the number in the log of the record on a whole line.
 	number func(line []byte) (int64, error)
 }
 
-var formats = map[string]format{
-	"jsonl": {write: writeJSONL, number: jsonlNumber},
-	"csv":   {header: csvHeader, write: writeCSV, number: csvNumber},
-	"27560": {}, // made for each export, by format27560
-}
-
-// exportedRecord is a record on a line of JSON: as its visitor gets it, and what links it.
-type exportedRecord struct {
-	Leaf     int64     `json:"leaf"` // its number in the log
-	Site     string    `json:"site"`
-	ID       string    `json:"id"`
-	Subject  string    `json:"subject"`
-	Previous string    `json:"previous,omitempty"`
-	Time     time.Time `json:"time"`
-	Action   string    `json:"action"`
-	Granted  []string  `json:"granted"`
-	Denied   []string  `json:"denied"`
-	Services []string  `json:"services"`
-	Refused  []string  `json:"refused"`
-	Regime   string    `json:"regime"`
-	Country  string    `json:"country"`
-	Language string    `json:"language"`
-	Policy   string    `json:"policy"`
-	Vendors  string    `json:"vendors"` // id of the vendor list
-	Notice   string    `json:"notice"`  // hash of the words that were shown
-	Surface  string    `json:"surface"`
-	GPC      bool      `json:"gpc"`
-	Age      string    `json:"age"`
-	Expiry   time.Time `json:"expiry,omitzero"`
-}
-
-func exported(r *ledger.Record) exportedRecord {
-	e := exportedRecord{
-		Leaf: r.Leaf, Site: r.Site, ID: r.ID.String(), Subject: r.Subject.String(), Time: r.Time, Action: string(r.Action),
-		Granted: r.Granted, Denied: r.Denied, Services: r.Services, Refused: r.Refused, Regime: r.Regime, Country: r.Country,
-		Language: r.Language, Policy: r.Policy, Vendors: r.List, Notice: r.Notice, Surface: r.Surface, GPC: r.GPC, Age: r.Age,
-		Expiry: r.Expiry,
-	}
-	if r.Previous != uuid.Nil {
-		e.Previous = r.Previous.String()
-	}
-	return e
-}
-
-func writeJSONL(to *bytes.Buffer, r *ledger.Record) error {
-	e := json.NewEncoder(to)
-	e.SetEscapeHTML(false)
-	return e.Encode(exported(r))
-}
-
-func jsonlNumber(line []byte) (int64, error) {
-	var e struct {
-		Leaf *int64 `json:"leaf"`
-	}
-	if err := json.Unmarshal(line, &e); err != nil {
-		return 0, err
-	}
-	if e.Leaf == nil {
-		return 0, fmt.Errorf("it has no leaf")
-	}
-	return *e.Leaf, nil
-}
-
-const csvHeader = "leaf,site,id,subject,previous,time,action,granted,denied,services,refused,regime,country,language,policy,vendors,notice," +
-	"surface,gpc,age,expiry\r\n"
-
-// csvTime is always as long, so that texts sort as times do.
-const csvTime = "2006-01-02T15:04:05.000Z"
-
-// writeCSV writes RFC 4180. No cell holds a line break, so that a line is a record.
-func writeCSV(to *bytes.Buffer, r *ledger.Record) error {
-	e := exported(r)
-	expiry := ""
-	if !e.Expiry.IsZero() {
-		expiry = e.Expiry.Format(csvTime)
-	}
-	row := []string{
-		strconv.FormatInt(e.Leaf, 10), e.Site, e.ID, e.Subject, e.Previous, e.Time.Format(csvTime), e.Action, cells(e.Granted),
-		cells(e.Denied), cells(e.Services), cells(e.Refused), e.Regime, e.Country, e.Language, e.Policy, e.Vendors, e.Notice, e.Surface,
-		strconv.FormatBool(e.GPC), e.Age, expiry,
-	}
-	for i := range row {
-		row[i] = cell(row[i])
-	}
-	w := csv.NewWriter(to)
-	w.UseCRLF = true
-	if err := w.Write(row); err != nil {
-		return err
-	}
-	w.Flush()
-	return w.Error()
-}
+const csvHeader = export.CSVHeader
 
 var (
-	lineBreaks = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ")
-	listSigns  = strings.NewReplacer(`\`, `\\`, "|", `\|`)
+	formats = map[string]format{
+		"jsonl": formatOf(export.JSONL()),
+		"csv":   formatOf(export.CSV()),
+		"27560": {}, // made for each export, by format27560
+	}
+	exported   = export.Of
+	writeJSONL = export.WriteJSONL
 )
 
-// cell makes a text harmless that a spreadsheet would run as a formula.
-func cell(text string) string {
-	text = lineBreaks.Replace(text)
-	if text != "" && strings.ContainsRune("=+-@\t", rune(text[0])) {
-		return "'" + text
-	}
-	return text
+type exportedRecord = export.Record
+
+func formatOf(f export.Format) format { return format{f.Header, f.Write, f.Number} }
+
+func (f format) export() export.Format {
+	return export.Format{Header: f.header, Write: f.write, Number: f.number}
 }
 
-// cells joins a list by a sign that no spreadsheet takes for the end of a cell, whatever its language.
-func cells(list []string) string {
-	escaped := make([]string, len(list))
-	for i, item := range list {
-		escaped[i] = listSigns.Replace(item)
-	}
-	return strings.Join(escaped, "|")
-}
-
-func csvNumber(line []byte) (int64, error) {
-	first, _, ok := bytes.Cut(line, []byte(","))
-	if !ok {
-		return 0, fmt.Errorf("it is no line of this export")
-	}
-	return strconv.ParseInt(string(first), 10, 64)
+func format27560(ctx context.Context, db *ledger.Ledger, base string) format {
+	return formatOf(export.TS27560(ctx, db, base))
 }

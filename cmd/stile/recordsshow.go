@@ -11,8 +11,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/ledger"
+	"github.com/stilehq/stile/server/rights"
 )
 
 type showRecords struct {
@@ -167,7 +167,7 @@ func gatherRecord(ctx context.Context, db *ledger.Ledger, r *ledger.Record, now 
 	}
 	leaves := make([]int64, 0, len(history))
 	for i := range history {
-		h, state := &history[i], stateOf(&history[i], i == 0, now)
+		h, state := &history[i], rights.State(&history[i], i == 0, now)
 		leaves = append(leaves, h.Leaf)
 		s.Chain = append(s.Chain, chainedRecord{h.ID.String(), h.Time, string(h.Action), h.Granted, h.Denied, state})
 		if h.ID == r.ID {
@@ -180,17 +180,4 @@ func gatherRecord(ctx context.Context, db *ledger.Ledger, r *ledger.Record, now 
 	slices.Reverse(s.Chain)
 	slices.Sort(leaves)
 	return s, leaves, nil
-}
-
-// stateOf is what a record is worth now. The newest one of a visitor counts.
-func stateOf(r *ledger.Record, newest bool, now time.Time) string {
-	switch {
-	case !newest:
-		return "superseded"
-	case r.Action == consent.Withdraw:
-		return "taken back"
-	case !r.Expiry.IsZero() && !now.Before(r.Expiry):
-		return "expired"
-	}
-	return "in force"
 }

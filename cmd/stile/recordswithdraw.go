@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/ledger"
+	"github.com/stilehq/stile/server/rights"
 )
 
 type withdrawRecords struct{ oneVisitor }
@@ -35,45 +34,26 @@ func (c *withdrawRecords) Run(ctx context.Context, std streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	last, err := c.find(ctx, db)
+	history, err := c.find(ctx, db)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c.unknown(std)
 	}
 	if err != nil {
 		return err
 	}
-	if len(last.Granted)+len(last.Services) == 0 {
+	last := &history[0]
+	done, err := rights.Withdraw(ctx, db, c.drop, last, ledger.By{Actor: ledger.Operator(c.By), Time: time.Now()})
+	if errors.Is(err, rights.ErrNothingGranted) {
 		fmt.Fprintf(std.out, "nothing is granted: %s of %s\n", last.Action, last.Time.Format(time.DateTime))
 		return nil
 	}
-	now := time.Now().UTC()
-	stored, err := db.Append(ctx, withdrawal(&last, now))
-	if err != nil {
+	if done.Record.ID == uuid.Nil {
 		return err
 	}
-	note := ledger.Audit{Time: now, Actor: ledger.Operator(c.By), Act: ledger.ActWithdraw, Site: c.Site, Leaves: ledger.LeavesOf(stored.Leaf), Count: 1}
-	_, err = db.Note(ctx, note)
-	dropped, errDrop := c.drop(ctx, last.Subject)
-	fmt.Fprintf(std.out, "withdrawn: receipt %s\n", stored.ID)
-	if dropped > 0 {
-		fmt.Fprintf(std.out, "dropped %s that waited to be sent\n", counted(dropped, "message"))
+	fmt.Fprintf(std.out, "withdrawn: receipt %s\n", done.Record.ID)
+	if done.Dropped > 0 {
+		fmt.Fprintf(std.out, "dropped %s that waited to be sent\n", rights.Counted(done.Dropped, "message"))
 	}
 	fmt.Fprintf(std.out, "in the visitor's browser it holds once they take it back there: /stile/%s/preferences\n", c.Site)
-	return errors.Join(err, errDrop)
-}
-
-// withdrawal is the record that takes back all that the last one grants. Made twice for the same one it is one.
-func withdrawal(last *ledger.Record, now time.Time) ledger.Record {
-	r := *last
-	r.ID, r.Salt, r.Previous, r.Time = uuid.Nil, [16]byte{}, last.ID, now
-	r.Key = uuid.NewSHA1(last.ID, []byte("withdrawn by the operator"))
-	r.Action, r.Surface, r.GPC = consent.Withdraw, "api", false
-	r.Granted, r.Services, r.Refused = nil, nil, nil
-	r.Denied = slices.Concat(last.Denied, last.Granted)
-	slices.Sort(r.Denied)
-	r.Denied = slices.Compact(r.Denied)
-	if !last.Expiry.IsZero() {
-		r.Expiry = now.Add(last.Expiry.Sub(last.Time))
-	}
-	return r
+	return err
 }

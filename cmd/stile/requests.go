@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/stilehq/stile/server/ledger"
+	"github.com/stilehq/stile/server/rights"
 )
 
 type requestsCommand struct {
@@ -74,8 +74,7 @@ func printed(r *ledger.Request, now time.Time) visitorRequest {
 	p := visitorRequest{
 		Number: r.Number, State: "open", Due: r.Due, Kind: r.Kind, Contact: r.Contact, Details: r.Details, Receipt: r.Receipt.String(), Time: r.Time, Note: r.Note,
 	}
-	day := func(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
-	switch p.Days = int(day(r.Due).Sub(day(now)) / (24 * time.Hour)); {
+	switch p.Days = rights.DaysLeft(r, now); {
 	case !r.Answered.IsZero():
 		p.State, p.Days, p.Answered = "answered", 0, &r.Answered
 	case p.Days < 0:
@@ -100,9 +99,9 @@ func (c *listRequests) print(std streams, list []visitorRequest) error {
 				state += fmt.Sprintf(" %q", r.Note)
 			}
 		case r.Overdue:
-			state += " for " + counted(-r.Days, "day")
+			state += " for " + rights.Counted(-r.Days, "day")
 		default:
-			state += ", " + counted(r.Days, "day") + " left"
+			state += ", " + rights.Counted(r.Days, "day") + " left"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%q\n", r.Number, state, r.Due.Format(time.DateOnly), r.Kind, r.Contact, r.Details)
 	}
@@ -126,7 +125,7 @@ func (c *answerRequest) Run(ctx context.Context, std streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	number := strings.ToUpper(strings.TrimSpace(c.Number))
+	number := rights.ParseNumber(c.Number)
 	r, err := db.Answer(ctx, number, c.Note, ledger.By{Actor: ledger.Operator(c.By), Time: time.Now()})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

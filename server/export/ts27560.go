@@ -1,4 +1,4 @@
-package main
+package export
 
 import (
 	"bytes"
@@ -26,10 +26,11 @@ type words27560 struct {
 	lists map[string]map[string][]string
 }
 
-// format27560 is a JSON-LD object a line, in the terms of ISO/IEC TS 27560 and DPV (C7).
-func format27560(ctx context.Context, db *ledger.Ledger, base string) format {
+// TS27560 is a JSON-LD object a line, in the terms of ISO/IEC TS 27560 and DPV (C7). Base is the consent host,
+// https://consent.shop.example, where the words can be read again. It is of one export: ctx is that one's.
+func TS27560(ctx context.Context, db *ledger.Ledger, base string) Format {
 	w := &words27560{ctx, db, base, map[[2]string][]byte{}, map[string]map[string][]string{}}
-	return format{write: w.write, number: w.number}
+	return Format{Write: w.write, Number: w.number}
 }
 
 func (w *words27560) write(to *bytes.Buffer, r *ledger.Record) error {
