@@ -29,6 +29,7 @@ type siteFile struct {
 	PerVendor    bool                    `json:"per_vendor,omitempty" jsonschema_description:"Each vendor of a category can be switched off by itself in the preferences."`
 	Minors       minorsFile              `json:"minors,omitempty" jsonschema_description:"Visitors under an age cannot switch optional categories on by themselves."`
 	Mail         mailFile                `json:"mail,omitempty" jsonschema_description:"Opens and clicks of the site's newsletters are counted, for recipients who allow it at that moment."`
+	Alerts       alertsFile              `json:"alerts,omitempty" jsonschema_description:"What the site's team is told of, and where."`
 }
 
 // wordsFile is words by name; groups are nested.

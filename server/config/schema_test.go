@@ -151,6 +151,7 @@ func TestKeys(t *testing.T) {
 		{object: within("dark"), src: "appearance: {dark: {%}}", path: "appearance.dark."},
 		{object: within("minors"), src: "minors: {%}", path: "minors."},
 		{object: within("mail"), src: "mail: {%}", path: "mail."},
+		{object: within("alerts"), src: "alerts: {%}", path: "alerts."},
 		{object: within("former"), src: "policy: {former: [{%}]}", path: "policy.former[0]."},
 		{object: within("next"), src: "policy: {next: {%}}", path: "policy.next."},
 		{object: within("custom"), src: "tags: [{%}]", path: "tags[0]."},

@@ -37,6 +37,7 @@ func (r *reader) site(root value) *consent.Site {
 	s.PerVendor = f.get("per_vendor").boolean(false)
 	s.Minors = minors(f.get("minors"))
 	s.Mail = newsletters(f.get("mail"), s)
+	s.Alerts = alerts(f.get("alerts"))
 	return s
 }
 

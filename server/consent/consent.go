@@ -41,6 +41,15 @@ type Site struct {
 	History []Version
 
 	Mail *Mail // how its newsletters are counted; nil: they are not
+
+	Alerts Alerts
+}
+
+// Alerts is what a site's team is told of, and where.
+type Alerts struct {
+	Email     []string      // addresses
+	OptInDrop int           // per cent of itself by which the opt-in rate may fall
+	Requests  time.Duration // before a request is due
 }
 
 // Version is a version of the policy.

@@ -27,6 +27,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/stilehq/stile/server/reach"
 )
 
 // Message is one request to a third party.
@@ -172,8 +174,8 @@ func newOutbox(opt Options) *Outbox {
 		o.log = slog.Default()
 	}
 	if o.transport == nil {
-		t := newTransport(opt.Allow, opt.Timeout)
-		o.transport, o.idle = t, t.closeIdle
+		t := reach.NewTransport(opt.Allow, opt.Timeout)
+		o.transport, o.idle = t, t.CloseIdle
 	}
 	o.soon = time.NewTimer(0)
 	o.soon.Stop()

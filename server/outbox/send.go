@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/stilehq/stile/server/reach"
 )
 
 // dispatch starts what is due, until ctx ends. Attempts are made under sends, which ends later.
@@ -233,7 +235,7 @@ func (o *Outbox) attempt(ctx context.Context, m *Message) outcome {
 	switch {
 	case err != nil && errors.Is(ctx.Err(), context.Canceled):
 		return outcome{kind: stopped}
-	case errors.Is(err, errRefused):
+	case errors.Is(err, reach.ErrRefused):
 		return outcome{kind: final, why: err}
 	case err != nil:
 		return outcome{kind: again, why: err, host: true}

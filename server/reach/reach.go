@@ -1,4 +1,8 @@
-package outbox
+// Package reach connects to addresses that somebody wrote into a configuration: vendors' hosts, a webhook. Whoever writes a
+// URL there must not reach into the network that the server stands in, so only public addresses are connected to, by TLS,
+// and those that were allowed by name. It is decided when a connection is made, by the address: what a name stood for
+// earlier says nothing.
+package reach
 
 import (
 	"crypto/tls"
@@ -11,39 +15,47 @@ import (
 	"time"
 )
 
-// errRefused is what an attempt to reach a place that is not public ends with.
-var errRefused = errors.New("the address is not public")
+// ErrRefused is what an attempt to reach a place that is not public ends with.
+var ErrRefused = errors.New("the address is not public")
 
-// transport reaches the public internet by TLS, and what else is allowed also without. It takes no proxy from the
-// environment: a proxy would reach what is refused here.
-type transport struct{ secure, plain *http.Transport }
+// Transport reaches the public internet by TLS, and what else is allowed also without. It takes no proxy from the
+// environment: a proxy would reach what is refused here. It follows no redirect.
+type Transport struct{ secure, plain *http.Transport }
 
-func newTransport(allow []netip.Prefix, timeout time.Duration) *transport {
-	return &transport{secure: dialing(guard{allow: allow, public: true}, timeout), plain: dialing(guard{allow: allow}, timeout)}
+const (
+	mostPerHost = 2  // connections that are kept for later
+	mostIdle    = 64 // of all hosts
+)
+
+// NewTransport makes a transport. The networks of allow need not be public; timeout is that of a connection, and of its
+// handshake.
+func NewTransport(allow []netip.Prefix, timeout time.Duration) *Transport {
+	return &Transport{secure: dialing(guard{allow: allow, public: true}, timeout), plain: dialing(guard{allow: allow}, timeout)}
 }
 
 func dialing(g guard, timeout time.Duration) *http.Transport {
 	d := &net.Dialer{Timeout: timeout, Control: g.control}
 	return &http.Transport{
 		DialContext: d.DialContext, ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, TLSHandshakeTimeout: timeout,
-		DisableCompression: true, MaxIdleConnsPerHost: mostPerHost, MaxIdleConns: 4 * mostSenders, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10,
+		DisableCompression: true, MaxIdleConnsPerHost: mostPerHost, MaxIdleConns: mostIdle, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10,
 	}
 }
 
 // RoundTrip implements http.RoundTripper.
-func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Scheme == "https" {
 		return t.secure.RoundTrip(r)
 	}
 	return t.plain.RoundTrip(r)
 }
 
-func (t *transport) closeIdle() {
+// CloseIdle closes connections that are not in use.
+func (t *Transport) CloseIdle() {
 	t.secure.CloseIdleConnections()
 	t.plain.CloseIdleConnections()
 }
 
-// guard decides on addresses when they are connected to: what a name stood for earlier says nothing.
+// guard decides on addresses when they are connected to.
 type guard struct {
 	allow  []netip.Prefix
 	public bool
@@ -52,7 +64,7 @@ type guard struct {
 func (g guard) control(network, address string, _ syscall.RawConn) error {
 	addr, err := netip.ParseAddrPort(address)
 	if err != nil || network != "tcp4" && network != "tcp6" {
-		return fmt.Errorf("%w: %s %s", errRefused, network, address)
+		return fmt.Errorf("%w: %s %s", ErrRefused, network, address)
 	}
 	return g.check(addr.Addr())
 }
@@ -64,10 +76,10 @@ func (g guard) check(addr netip.Addr) error {
 		}
 	}
 	if !Public(addr) {
-		return fmt.Errorf("%w: %s; name its network in --forward-networks if it is meant", errRefused, addr)
+		return fmt.Errorf("%w: %s; name its network in --forward-networks if it is meant", ErrRefused, addr)
 	}
 	if !g.public {
-		return fmt.Errorf("%w by http: %s; use https", errRefused, addr)
+		return fmt.Errorf("%w by http: %s; use https", ErrRefused, addr)
 	}
 	return nil
 }
