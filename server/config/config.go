@@ -26,6 +26,7 @@
 //	words: {en: {choose: "Choose myself"}}  # words of the site's own
 //	per_vendor: true                        # each vendor can be switched off by itself
 //	minors: {age: 14, guardian: true}       # visitors under the age cannot consent by themselves
+//	sightings: 0.05                         # share of page views that report the third-party hosts they loaded from
 //	mail: {category: analytics, links: ["https://*.shop.example"], log: 90d} # opens and clicks of newsletters
 //
 // What each key means is in the JSON schema (Schema), which is made from the types in file.go. A tag's id is its

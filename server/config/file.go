@@ -28,6 +28,7 @@ type siteFile struct {
 	SinglePage   bool                    `json:"single_page,omitempty" jsonschema_description:"The site's pages change without being loaded: pixels, and vendors that do not notice by themselves, are told each new address once."`
 	PerVendor    bool                    `json:"per_vendor,omitempty" jsonschema_description:"Each vendor of a category can be switched off by itself in the preferences."`
 	Minors       minorsFile              `json:"minors,omitempty" jsonschema_description:"Visitors under an age cannot switch optional categories on by themselves."`
+	Sightings    sightingsFile           `json:"sightings,omitempty" jsonschema_description:"Share of page views, over 0 and at most 1, that report which third-party hosts they loaded from, and nothing else of the visitor but what they allow: 0.05. Default: none, since it is one more request from visitors' pages. Or a mapping."`
 	Mail         mailFile                `json:"mail,omitempty" jsonschema_description:"Opens and clicks of the site's newsletters are counted, for recipients who allow it at that moment."`
 	Alerts       alertsFile              `json:"alerts,omitempty" jsonschema_description:"What the site's team is told of, and where."`
 }
@@ -155,6 +156,12 @@ type customFile struct {
 type retentionFile struct {
 	Keep string `json:"keep,omitempty" jsonschema:"pattern=^[1-9][0-9]{0\\,3}[dmy]$,default=3y" jsonschema_description:"How long: a number and d, m or y."`
 	Then string `json:"then,omitempty" jsonschema:"enum=delete,enum=anonymise,default=delete" jsonschema_description:"What becomes of them then. anonymise: they are deleted too, and only how many of a kind there were in a month is kept."`
+}
+
+// sightingsFile is a share of page views, or a mapping of these.
+type sightingsFile struct {
+	Share float64  `json:"share" jsonschema:"exclusiveMinimum=0,maximum=1" jsonschema_description:"The share of page views that report."`
+	Own   []string `json:"own,omitempty" jsonschema:"maxItems=64,uniqueItems=true" jsonschema_description:"Hosts that are your own or harmless, *.host for any subdomain: no sighting of them is kept."`
 }
 
 // cookieFile is a pattern, or a mapping of these.

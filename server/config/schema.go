@@ -42,6 +42,10 @@ func Schema(o Options) []byte {
 	keep, _ := retention.Properties.Get("keep")
 	root.Definitions["retention"] = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string", Pattern: keep.Pattern}, &retention}}
 
+	sightings := *root.Definitions["sightings"]
+	share, _ := sightings.Properties.Get("share")
+	root.Definitions["sightings"] = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "number", ExclusiveMinimum: share.ExclusiveMinimum, Maximum: share.Maximum}, &sightings}}
+
 	category := *root.Definitions["category"]
 	root.Definitions["category"] = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{&category, {Type: "null"}}}
 	categories, _ := root.Properties.Get("categories")

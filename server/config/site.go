@@ -36,6 +36,7 @@ func (r *reader) site(root value) *consent.Site {
 	s.Words = r.words(f.get("words"), s.Languages)
 	s.PerVendor = f.get("per_vendor").boolean(false)
 	s.Minors = minors(f.get("minors"))
+	s.Sightings, s.Own = sightings(f.get("sightings"))
 	s.Mail = newsletters(f.get("mail"), s)
 	s.Alerts = alerts(f.get("alerts"))
 	return s

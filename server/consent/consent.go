@@ -32,6 +32,9 @@ type Site struct {
 	SinglePage   bool // its pages change without being loaded: a page view is what the address says
 	PerVendor    bool // each vendor can be switched off by itself (B5)
 
+	Sightings float64  // share of page views that report what they loaded, over 0 and at most 1; 0: none does
+	Own       []string // hosts that are the site's own or harmless, "*." for any subdomain: no sighting of them is kept
+
 	// Lists holds the vendor lists that this site had before: the list's id (Site.List) to its entries. A choice
 	// names the list that its visitor was shown, so that what came later is known to be new (B11).
 	Lists map[string][]string
