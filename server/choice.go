@@ -64,7 +64,8 @@ func (s *Server) act(c echo.Context, parse parse) error {
 	}
 	r := c.Request()
 	visit := s.visit(r, st, snap.codec, readQuery(r))
-	before := consent.Decide(st.Site, visit).Choice
+	acted := st.actedOn(r, visit)
+	before := acted.before.Choice
 	record, err := s.record(r, st, visit)
 	if err != nil {
 		return err
@@ -80,7 +81,7 @@ func (s *Server) act(c echo.Context, parse parse) error {
 		}
 		return err
 	}
-	stored, err := s.store(r.Context(), st, record, action, &choice)
+	stored, err := s.store(r.Context(), st, record, action, &choice, acted)
 	if err != nil {
 		return err
 	}
@@ -119,8 +120,8 @@ func (s *Server) form(c echo.Context) (*snapshot, *site, error) {
 	return snap, st, nil
 }
 
-// store makes the record of a choice durable, and gives the choice its receipt.
-func (s *Server) store(ctx context.Context, st *site, record ledger.Record, action consent.Action, choice *consent.Choice) (ledger.Record, error) {
+// store makes the record of a choice durable, and gives the choice its receipt. What was stored already is not counted again.
+func (s *Server) store(ctx context.Context, st *site, record ledger.Record, action consent.Action, choice *consent.Choice, by acted) (ledger.Record, error) {
 	record.Action, record.Granted, record.Denied = action, choice.Granted, choice.Denied
 	record.Services, record.Refused = choice.Services, choice.Refused
 	ctx, cancel := context.WithTimeout(ctx, appendTime)
@@ -129,7 +130,9 @@ func (s *Server) store(ctx context.Context, st *site, record ledger.Record, acti
 	if err != nil {
 		return stored, err
 	}
-	s.metrics.choices.WithLabelValues(st.Name, string(action)).Inc()
+	if stored.ID == record.ID {
+		s.countChoice(st, &stored, by)
+	}
 	choice.Receipt, choice.Time, choice.GPC = stored.ID, stored.Time.Truncate(time.Second), stored.GPC
 	choice.Policy, choice.List = stored.Policy, stored.List
 	return stored, nil

@@ -14,6 +14,7 @@ import (
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/ledger"
 	"github.com/stilehq/stile/server/mail"
+	"github.com/stilehq/stile/server/tally"
 )
 
 // leaving answers GET /stile/{site}/leave/{token}: what the recipient of a mail allows, and a button that takes it back.
@@ -100,7 +101,7 @@ func (s *Server) withdrawCategory(ctx context.Context, st *site, last *ledger.Re
 	record.ID, record.Previous, record.Time, record.Surface = id, last.ID, now, "mail"
 	record.Key = uuid.NewSHA1(last.ID, []byte("leave "+category)) // two that come at once are one
 	record.Expiry = now.Add(st.Remembers(st.Regime(last.Country)))
-	stored, err := s.store(ctx, st, record, consent.Withdraw, &choice)
+	stored, err := s.store(ctx, st, record, consent.Withdraw, &choice, acted{device: tally.Other})
 	if err != nil {
 		return ledger.Record{}, err
 	}

@@ -216,7 +216,7 @@ func (s *Server) confirm(c echo.Context) error {
 	}
 	choice.Minor = true
 	record.Key, record.Previous, record.Age, record.GPC = guardianKey(asked), asked.Receipt, "younger", asked.GPC
-	stored, err := s.store(r.Context(), st, record, consent.Guardian, &choice)
+	stored, err := s.store(r.Context(), st, record, consent.Guardian, &choice, st.actedOn(r, v))
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/ledger"
+	"github.com/stilehq/stile/server/tally"
 )
 
 // C6: the words are had as they are stored, so that their hash can be checked, and as a page; anybody may keep both.
@@ -228,6 +230,7 @@ func TestRetentionDaily(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := &Server{ledger: l, metrics: newMetrics(l), log: slog.New(slog.DiscardHandler), now: time.Now}
+		s.figures = tally.Open(tally.Options{Database: l})
 		keep := consent.Retention{Years: 3}
 		s.current.Store(&snapshot{sites: map[string]*site{"shop": {Site: &consent.Site{Name: "shop", Retention: keep}}}})
 		began := time.Now()
@@ -267,7 +270,7 @@ func TestRetentionDaily(t *testing.T) {
 		}
 		cancel()
 		<-ended
-		if err := l.Close(); err != nil {
+		if err := errors.Join(s.figures.Close(context.Background()), l.Close()); err != nil {
 			t.Error(err)
 		}
 	})

@@ -59,6 +59,7 @@ func (s *Server) script(c echo.Context) error {
 		h["Cache-Control"] = checkAgain
 	}
 	s.metrics.answers[o.asked].Inc()
+	o.counters.count(r, &q)
 	return write(c, javaScript, o.answer, o.etag)
 }
 
@@ -81,11 +82,12 @@ func (s *Server) outcome(r *http.Request, snap *snapshot, st *site, q query) (ou
 	v.Crawler = v.Crawler && v.Choice == nil
 	d := consent.Decide(st.Site, v)
 	turn := st.gate.Turn()
-	a, err := st.gate.Answer(&d, st.language(q.lang, lang))
+	spoken := st.language(q.lang, lang)
+	a, err := st.gate.Answer(&d, spoken)
 	if err != nil {
 		return outcome{}, nil, err
 	}
-	o := outcome{answer: a, etag: []string{a.ETag}, asked: d.Ask}
+	o := outcome{answer: a, etag: []string{a.ETag}, asked: d.Ask, counters: st.counters(&v, &d, spoken)}
 	if d.Choice != nil {
 		o.until = d.Choice.Time.Add(st.Remembers(d.Regime))
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/stilehq/stile/server/ledger"
 	"github.com/stilehq/stile/server/outbox"
 	"github.com/stilehq/stile/server/region"
+	"github.com/stilehq/stile/server/tally"
 )
 
 // Options are what a server is started with.
@@ -58,6 +59,7 @@ type Server struct {
 	ledger   *ledger.Ledger
 	merkle   publicLog // nil: no log is published
 	outbox   *outbox.Outbox
+	figures  *tally.Tally
 	metrics  *metrics
 	current  atomic.Pointer[snapshot]
 	asking   asking
@@ -103,6 +105,8 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 	}
 	s.ledger, s.merkle = db, db
 	s.onStop("ledger", func(context.Context) error { return db.Close() })
+	s.figures = tally.Open(tally.Options{Database: db, Now: s.now, Log: s.log})
+	s.onStop("tally", s.figures.Close)
 	s.metrics = newMetrics(db)
 	snap, err := s.load(ctx)
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/stilehq/stile/server/ledger"
 	"github.com/stilehq/stile/server/mail"
 	"github.com/stilehq/stile/server/region"
+	"github.com/stilehq/stile/server/tally"
 	"github.com/stilehq/stile/server/vendors"
 )
 
@@ -37,6 +38,7 @@ type site struct {
 	*consent.Site
 	gate     *gate.Gate
 	visits   *visits
+	tally    *tally.Site
 	notices  map[string]string // all words that the site ever showed: hash to language
 	matcher  language.Matcher
 	cookie   string          // name of the choice cookie
@@ -117,7 +119,7 @@ func (s *Server) compile(ctx context.Context, c *consent.Site) (_ *site, err err
 		return nil, err
 	}
 	c.Policy = c.Policy.At(s.now())
-	st := &site{Site: c, visits: newVisits(), pages: &sync.Map{}, cookie: cookie.Name(c.Name)}
+	st := &site{Site: c, visits: newVisits(), tally: s.figures.Site(c.Name), pages: &sync.Map{}, cookie: cookie.Name(c.Name)}
 	if st.secrets, err = secrets(c); err != nil {
 		return nil, err
 	}

@@ -165,6 +165,8 @@ type outcome struct {
 	etag   []string // as a header's value
 	asked  bool
 	until  time.Time // when the choice expires; zero where there is none
+
+	counters counters
 }
 
 const (

@@ -2,6 +2,7 @@ package consent
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -102,4 +103,10 @@ func (v Verdict) String() string {
 		return "restricted: " + v.Because.String() + "; its consent mode is advanced, so that it is sent and told so"
 	}
 	return "withheld: " + v.Because.String()
+}
+
+// ParseKind is the kind of a name, as String gives it.
+func ParseKind(name string) (Kind, bool) {
+	i := slices.Index(kinds[:], name)
+	return Kind(max(i, 0)), i >= 0 //nolint:gosec // there are few
 }

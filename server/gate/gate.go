@@ -25,6 +25,8 @@ type Gate struct {
 	words map[string]*banner.Words
 	style struct{ banner, note, dialog, place, page string }
 	kept  *store
+
+	version string
 }
 
 // Memory is the most that a site's kept answers take, in bytes; past it those that were not asked for lately are dropped,
@@ -53,6 +55,9 @@ func New(site *consent.Site) (*Gate, error) {
 		g.words[lang] = words.With(site.Words[lang])
 	}
 	if err := g.draw(); err != nil {
+		return nil, err
+	}
+	if g.version, err = g.versionOf(); err != nil {
 		return nil, err
 	}
 	g.kept = newStore(Memory)

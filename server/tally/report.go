@@ -12,7 +12,7 @@ type Day string
 // DayOf is the day of a moment.
 func DayOf(t time.Time) Day { return Day(t.UTC().Format(time.DateOnly)) }
 
-// Period is from one day to another, both included.
+// Period is from one day to another, both included: at most 800 days.
 type Period struct{ From, To Day }
 
 // Filter leaves only what has all the values that it names; "" is any. Other stands for what was merged (see Smallest).

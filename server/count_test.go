@@ -1,0 +1,163 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/stilehq/stile/server/consent"
+	"github.com/stilehq/stile/server/tally"
+)
+
+const telephone = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Mobile Safari/537.36"
+
+// counted is what was counted at the shop today.
+func (w *world) counted(f tally.Filter) *tally.Report {
+	w.t.Helper()
+	if err := w.s.figures.Flush(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	today := tally.DayOf(time.Now())
+	r, err := w.s.figures.Report(w.t.Context(), "shop", tally.Period{From: today, To: today}, f)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+// since is what was counted after a report. newWorld has looked at the script once.
+func since(a, b *tally.Report) tally.Figures {
+	f, g := a.Total, b.Total
+	return tally.Figures{
+		Views: g.Views - f.Views, Displays: g.Displays - f.Displays, Unsure: g.Unsure - f.Unsure, Crawlers: g.Crawlers - f.Crawlers,
+		Signals: g.Signals - f.Signals, AcceptAll: g.AcceptAll - f.AcceptAll, RejectAll: g.RejectAll - f.RejectAll, Custom: g.Custom - f.Custom,
+		Changes: g.Changes - f.Changes, Withdrawals: g.Withdrawals - f.Withdrawals, OptOuts: g.OptOuts - f.OptOuts, OptIns: g.OptIns - f.OptIns,
+	}
+}
+
+func TestCount(t *testing.T) {
+	script := func(headers ...string) func(*world) {
+		return func(w *world) { w.get("/stile/shop.js", headers...) }
+	}
+	choose := func(form string, headers ...string) func(*world) {
+		return func(w *world) {
+			if resp, body := w.choose(form, headers...); resp.StatusCode != http.StatusOK {
+				w.t.Fatalf("status %d: %s", resp.StatusCode, body)
+			}
+		}
+	}
+	withdraw := func(headers ...string) func(*world) {
+		return func(w *world) {
+			resp, body := w.send(http.MethodPost, "/stile/shop/withdraw", "id="+uuid.NewString()+"&notice="+w.notice, headers...)
+			if resp.StatusCode != http.StatusOK {
+				w.t.Fatalf("status %d: %s", resp.StatusCode, body)
+			}
+		}
+	}
+	us := []string{"X-Region", "US"}
+	for _, test := range []struct {
+		name string
+		do   []func(*world)
+		want tally.Figures
+	}{
+		{"a first visit", []func(*world){script()}, tally.Figures{Views: 1, Displays: 1}},
+		{"one that is let in", []func(*world){choose("accept=all"), script(), script()}, tally.Figures{Views: 2, AcceptAll: 1, OptIns: 1}},
+		{"not modified", []func(*world){func(w *world) {
+			resp, _ := w.get("/stile/shop.js")
+			if again, _ := w.get("/stile/shop.js", "If-None-Match", resp.Header.Get("Etag")); again.StatusCode != http.StatusNotModified {
+				w.t.Fatalf("status %d", again.StatusCode)
+			}
+		}}, tally.Figures{Views: 2, Displays: 2}},
+		{"HEAD is no view", []func(*world){func(w *world) { w.send(http.MethodHead, "/stile/shop.js", "") }}, tally.Figures{}},
+		{"an error is no view", []func(*world){func(w *world) { w.get("/stile/none.js") }}, tally.Figures{}},
+		{"a crawler", []func(*world){script("User-Agent", "Googlebot/2.1")}, tally.Figures{Views: 1, Crawlers: 1}},
+		{"a signal", []func(*world){script("Sec-GPC", "1", "X-Region", "US")}, tally.Figures{Views: 1, Displays: 1, Signals: 1}},
+		{"another site's page", []func(*world){script("Sec-Fetch-Site", "cross-site")}, tally.Figures{Views: 1, Unsure: 1}},
+		{"another site's page that says what it knows", []func(*world){func(w *world) { w.get("/stile/shop.js?s=", "Sec-Fetch-Site", "cross-site") }}, tally.Figures{Views: 1, Displays: 1}},
+		{"a refusal", []func(*world){choose("accept=none")}, tally.Figures{RejectAll: 1}},
+		{"some", []func(*world){choose("category=analytics")}, tally.Figures{Custom: 1, OptIns: 1}},
+		{"a change", []func(*world){choose("accept=all"), choose("category=analytics")}, tally.Figures{AcceptAll: 1, OptIns: 1, Changes: 1}},
+		{"a withdrawal", []func(*world){choose("accept=all"), withdraw()}, tally.Figures{AcceptAll: 1, OptIns: 1, Withdrawals: 1}},
+		{"an opt-out", []func(*world){script(us...), choose("accept=none", us...)}, tally.Figures{Views: 1, Displays: 1, RejectAll: 1, OptOuts: 1}},
+		{"an opt-out of a part", []func(*world){choose("category=analytics", us...)}, tally.Figures{Custom: 1, OptIns: 1, OptOuts: 1}},
+		{"no opt-out", []func(*world){choose("accept=all", us...)}, tally.Figures{AcceptAll: 1, OptIns: 1}},
+		{"a withdrawal where tags run until then", []func(*world){choose("accept=all", us...), withdraw(us...)}, tally.Figures{AcceptAll: 1, OptIns: 1, Withdrawals: 1, OptOuts: 1}},
+		{"the same choice twice", []func(*world){func(w *world) {
+			id := uuid.NewString()
+			for range 2 {
+				if resp, body := w.send(http.MethodPost, "/stile/shop/choice", "id="+id+"&notice="+w.notice+"&accept=none"); resp.StatusCode != http.StatusOK {
+					w.t.Fatalf("status %d: %s", resp.StatusCode, body)
+				}
+			}
+			if _, body := w.get("/metrics"); !strings.Contains(body, `stile_choices_total{action="reject_all",site="shop"} 1`) {
+				w.t.Error("the metric counts it twice")
+			}
+		}}, tally.Figures{RejectAll: 1}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			before := w.counted(tally.Filter{})
+			for _, do := range test.do {
+				do(w)
+			}
+			if diff := cmp.Diff(test.want, since(before, w.counted(tally.Filter{}))); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// What was released and withheld, of which category, and by country and device, whose groups are told apart once they are
+// large enough.
+func TestCountTags(t *testing.T) {
+	w := newWorld(t)
+	before := w.counted(tally.Filter{})
+	if tag := before.Tags["ga4"]; tag == nil || tag.Withheld != 1 || tag.Because[consent.NotChosen] != 1 || !tag.Last.IsZero() {
+		t.Fatalf("the first look is %+v", tag)
+	}
+	for range tally.Smallest {
+		w.get("/stile/shop.js", "X-Region", "DE", "Accept-Language", "de", "User-Agent", telephone)
+	}
+	w.get("/stile/shop.js", "X-Region", "MT")
+	w.choose("category=analytics")
+	for range tally.Smallest + 1 {
+		w.get("/stile/shop.js", "X-Region", "US-CA")
+	}
+	r := w.counted(tally.Filter{})
+	analytics, marketing := r.Tags["ga4"], r.Tags["pixel"]
+	if analytics.Released != tally.Smallest+1 || analytics.Withheld != tally.Smallest+2 || time.Since(analytics.Last) > 2*time.Minute {
+		t.Errorf("ga4: %+v", analytics)
+	}
+	if marketing.Released != 0 || marketing.Because[consent.Declined] != tally.Smallest+1 || marketing.Because[consent.NotChosen] != tally.Smallest+2 {
+		t.Errorf("the pixel: %+v", marketing)
+	}
+	if diff := cmp.Diff(map[string]tally.Category{"analytics": {Granted: 1}, "marketing": {Denied: 1}}, r.Categories); diff != "" {
+		t.Error(diff)
+	}
+	views := func(d tally.Dimension) map[string]int64 {
+		m := map[string]int64{}
+		for _, row := range r.By[d] {
+			m[row.Value] = row.Views
+		}
+		return m
+	}
+	for d, want := range map[tally.Dimension]map[string]int64{
+		tally.Country:  {"DE": tally.Smallest, "US": tally.Smallest + 1, tally.Other: 2},
+		tally.Device:   {"phone": tally.Smallest, "desktop": tally.Smallest + 1, tally.Other: 2},
+		tally.Language: {"de": tally.Smallest, "en": tally.Smallest + 1, tally.Other: 2},
+		tally.Regime:   {"us": tally.Smallest + 1, "other": tally.Smallest + 2},
+		tally.Banner:   {w.s.current.Load().sites["shop"].gate.Version(): 2*tally.Smallest + 3},
+	} {
+		if diff := cmp.Diff(want, views(d)); diff != "" {
+			t.Errorf("by %s: %s", d, diff)
+		}
+	}
+	r = w.counted(tally.Filter{Country: "DE", Device: "phone"})
+	if r.Total.Views != tally.Smallest || r.Tags["ga4"].Released != 0 || r.Total.Interactions() != 0 {
+		t.Errorf("under a filter: %+v, %+v", r.Total, r.Tags["ga4"])
+	}
+}

@@ -1,0 +1,426 @@
+package tally
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stilehq/stile/server/consent"
+)
+
+// ErrPeriod is of a period that cannot be shown; the error says why, for people.
+var ErrPeriod = errors.New("the period cannot be shown")
+
+// longestPeriod is in days: two years and some.
+const longestPeriod = 800
+
+// days lists a period's days.
+func (p Period) days() ([]Day, error) {
+	from, err := time.Parse(time.DateOnly, string(p.From))
+	if err != nil {
+		return nil, fmt.Errorf("%w: it begins on %.20q, which is no day: write it as 2026-11-22", ErrPeriod, p.From)
+	}
+	to, err := time.Parse(time.DateOnly, string(p.To))
+	if err != nil {
+		return nil, fmt.Errorf("%w: it ends on %.20q, which is no day: write it as 2026-11-22", ErrPeriod, p.To)
+	}
+	n := int(to.Sub(from)/(24*time.Hour)) + 1
+	switch {
+	case n < 1:
+		return nil, fmt.Errorf("%w: it ends on %s, before it begins on %s", ErrPeriod, p.To, p.From)
+	case n > longestPeriod:
+		return nil, fmt.Errorf("%w: it has %d days, the most is %d", ErrPeriod, n, longestPeriod)
+	}
+	days := make([]Day, n)
+	for i := range days {
+		days[i] = DayOf(from.AddDate(0, 0, i))
+	}
+	return days, nil
+}
+
+// freshness is how old the figures of this process may be in a report.
+const freshness = time.Second
+
+// Report adds up what was counted at a site in a period, under a filter. Figures of other processes are as old as their last
+// flush. While the database is away there is no report.
+func (t *Tally) Report(ctx context.Context, site string, p Period, f Filter) (*Report, error) {
+	days, err := p.days()
+	if err != nil {
+		return nil, err
+	}
+	if err := t.refresh(ctx); err != nil {
+		return nil, err
+	}
+	r := newReading(days, f)
+	err = t.sheets(ctx, site, days, func(day Day, s *sheet) error {
+		if err := r.sheet(day, s); err != nil {
+			return of(site, day, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.flushing.Lock()
+	defer t.flushing.Unlock()
+	return r.report(t.flushed), nil
+}
+
+// refresh stores what was counted, unless that was done a moment ago.
+func (t *Tally) refresh(ctx context.Context) error {
+	t.flushing.Lock()
+	age := t.now().Sub(t.flushed)
+	t.flushing.Unlock()
+	if age >= 0 && age < freshness {
+		return nil
+	}
+	return t.Flush(ctx)
+}
+
+const readSQL = `SELECT day, sheet FROM tallies WHERE site = $1 AND day >= $2 AND day <= $3 ORDER BY day, writer`
+
+// sheets calls fn for each sheet of some days, which follow each other. Days for which nobody can have anything to add are
+// read once, and kept.
+func (t *Tally) sheets(ctx context.Context, site string, days []Day, fn func(Day, *sheet) error) error {
+	over := t.mergeable()
+	from := 0
+	for ; from < len(days) && days[from] < over; from++ {
+		all, kept := t.days.get(site, days[from])
+		if !kept {
+			break
+		}
+		for _, s := range all {
+			if err := fn(days[from], s); err != nil {
+				return err
+			}
+		}
+	}
+	if from == len(days) {
+		return nil
+	}
+	read := map[Day][]*sheet{}
+	err := t.db.Each(ctx, func(rows *sql.Rows) error {
+		var day Day
+		var stored sql.RawBytes
+		if err := rows.Scan(&day, &stored); err != nil {
+			return err
+		}
+		s, err := decode(stored)
+		if err != nil {
+			return of(site, day, err)
+		}
+		read[day] = append(read[day], s)
+		return fn(day, s)
+	}, readSQL, site, string(days[from]), string(days[len(days)-1]))
+	if err != nil {
+		return err
+	}
+	for _, day := range days[from:] {
+		if day < over {
+			t.days.put(site, day, read[day])
+		}
+	}
+	return nil
+}
+
+// days keeps what was read of days that are over, in two generations.
+type days struct {
+	mu         sync.Mutex
+	young, old map[siteDay][]*sheet
+	cells      int // in young
+}
+
+type siteDay struct {
+	site string
+	day  Day
+}
+
+// mostCells is in one generation of days, of about 8 bytes each: 16 MB.
+const mostCells = 2 << 20
+
+func (d *days) get(site string, day Day) ([]*sheet, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	key := siteDay{site, day}
+	all, found := d.young[key]
+	if !found {
+		if all, found = d.old[key]; found {
+			d.keep(key, all)
+		}
+	}
+	return all, found
+}
+
+func (d *days) put(site string, day Day, all []*sheet) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.keep(siteDay{site, day}, all)
+}
+
+func (d *days) keep(key siteDay, all []*sheet) {
+	cells := 16 // of an empty day
+	for _, s := range all {
+		cells += 4 * len(s.names)
+		for _, sec := range s.sections {
+			cells += len(sec.keys) + len(sec.counts)
+		}
+	}
+	if d.young == nil || d.cells+cells > mostCells {
+		d.old, d.young, d.cells = d.young, map[siteDay][]*sheet{}, 0
+	}
+	if _, kept := d.young[key]; !kept {
+		d.cells += cells
+	}
+	d.young[key] = all
+}
+
+// reading is a report on the way.
+type reading struct {
+	filter   Filter
+	out      *Report
+	day      map[Day]*Figures
+	by       map[Dimension]map[string]*Figures
+	outcomes map[string]*outcomeCount
+}
+
+// outcomeCount is how many answers had an outcome, so that its tags are gone over once.
+type outcomeCount struct {
+	flags   string
+	n, last int64
+}
+
+// readers are the sections that a report knows, and how it reads them. What it does not know it leaves.
+var readers = map[string]struct {
+	form form
+	read func(*reading, *reader)
+}{
+	answerForm.name: {answerForm, (*reading).answers},
+	choiceForm.name: {choiceForm, (*reading).choices},
+	spillForm.name:  {spillForm, (*reading).spill},
+}
+
+// reader goes over the rows of a section.
+type reader struct {
+	day   Day
+	names []string
+	*section
+}
+
+func newReading(days []Day, f Filter) *reading {
+	r := &reading{
+		filter: f, day: map[Day]*Figures{}, by: map[Dimension]map[string]*Figures{}, outcomes: map[string]*outcomeCount{},
+		out: &Report{Days: make([]DayFigures, len(days)), By: map[Dimension][]Row{}, Categories: map[string]Category{}, Tags: map[string]*Tag{}},
+	}
+	for i, day := range days {
+		r.out.Days[i].Day = day
+		r.day[day] = &r.out.Days[i].Figures
+	}
+	for _, d := range dimensions {
+		r.by[d] = map[string]*Figures{}
+	}
+	return r
+}
+
+// dimensions are the labels that visits and choices begin with, in that order.
+var dimensions = [...]Dimension{Country, Language, Device, Regime, Banner}
+
+func (r *reading) sheet(day Day, s *sheet) error {
+	for _, sec := range s.sections {
+		known, found := readers[sec.name]
+		if !found {
+			continue
+		}
+		if sec.form != known.form {
+			return errDamaged
+		}
+		known.read(r, &reader{day, s.names, sec})
+	}
+	return nil
+}
+
+// wanted tells whether a row's labels, from a dimension on, pass the filter.
+func (r *reading) wanted(names []string, labels []uint32) bool {
+	for i, want := range [...]string{r.filter.Country, r.filter.Language, r.filter.Device, r.filter.Regime, r.filter.Banner} {
+		if want != "" && names[labels[i]] != want {
+			return false
+		}
+	}
+	return true
+}
+
+// figures are all that a row counts for.
+func (r *reading) figures(from *reader, labels []uint32) [2 + len(dimensions)]*Figures {
+	to := [2 + len(dimensions)]*Figures{&r.out.Total, r.day[from.day]}
+	for i, d := range dimensions {
+		value := from.names[labels[i]]
+		f := r.by[d][value]
+		if f == nil {
+			f = &Figures{}
+			r.by[d][value] = f
+		}
+		to[2+i] = f
+	}
+	return to
+}
+
+func (r *reading) answers(from *reader) {
+	for i := range from.rows() {
+		labels, counts := from.row(i)
+		if !r.wanted(from.names, labels) {
+			continue
+		}
+		text := from.names[labels[5]]
+		o := r.outcomes[text]
+		if o == nil {
+			flags, _ := flagsOf(text)
+			o = &outcomeCount{flags: flags}
+			r.outcomes[text] = o
+		}
+		n := counts[0]
+		o.n, o.last = o.n+n, max(o.last, counts[1])
+		for _, f := range r.figures(from, labels) {
+			if f != nil {
+				f.answers(o.flags, n)
+			}
+		}
+	}
+}
+
+func (f *Figures) answers(flags string, n int64) {
+	f.Views += n
+	for _, flag := range flags {
+		switch flag {
+		case asked:
+			f.Displays += n
+		case signal:
+			f.Signals += n
+		case robot:
+			f.Crawlers += n
+		case unknown:
+			f.Unsure += n
+		}
+	}
+}
+
+func (r *reading) choices(from *reader) {
+	for i := range from.rows() {
+		labels, counts := from.row(i)
+		if !r.wanted(from.names, labels) {
+			continue
+		}
+		n, name := counts[0], func(label int) string { return from.names[labels[label]] }
+		action, flags := consent.Action(name(5)), name(6)
+		for _, f := range r.figures(from, labels) {
+			if f != nil {
+				f.choice(action, flags, n)
+			}
+		}
+		if !interaction(strings.ContainsRune(flags, choiceAsked), action) {
+			continue
+		}
+		for category := range strings.FieldsSeq(name(7)) {
+			r.category(category, Category{Granted: n})
+		}
+		for category := range strings.FieldsSeq(name(8)) {
+			r.category(category, Category{Denied: n})
+		}
+	}
+}
+
+func (f *Figures) choice(action consent.Action, flags string, n int64) {
+	if strings.ContainsRune(flags, choiceOptOut) {
+		f.OptOuts += n
+	}
+	switch {
+	case action == consent.Withdraw:
+		f.Withdrawals += n
+		return
+	case !interaction(strings.ContainsRune(flags, choiceAsked), action):
+		f.Changes += n
+		return
+	case action == consent.AcceptAll:
+		f.AcceptAll += n
+	case action == consent.RejectAll:
+		f.RejectAll += n
+	default:
+		f.Custom += n
+	}
+	if action != consent.RejectAll && strings.ContainsRune(flags, choiceGrants) {
+		f.OptIns += n
+	}
+}
+
+func (r *reading) category(name string, more Category) {
+	c := r.out.Categories[name]
+	r.out.Categories[name] = Category{c.Granted + more.Granted, c.Denied + more.Denied}
+}
+
+// spill reads what was counted by itself: its country, language and device are Other.
+func (r *reading) spill(from *reader) {
+	f := &r.filter
+	for _, want := range [...]string{f.Country, f.Language, f.Device} {
+		if want != "" && want != Other {
+			return
+		}
+	}
+	for i := range from.rows() {
+		labels, counts := from.row(i)
+		name := func(label int) string { return from.names[labels[label]] }
+		if f.Regime != "" && name(0) != f.Regime || f.Banner != "" && name(1) != f.Banner {
+			continue
+		}
+		switch verdict := name(2); verdict {
+		case granted:
+			r.category(name(4), Category{Granted: counts[0]})
+		case denied:
+			r.category(name(4), Category{Denied: counts[0]})
+		default:
+			r.tag(name(4), verdict, name(3), counts[0], counts[1])
+		}
+	}
+}
+
+// tag counts what became of a tag in n views, the last of them in a minute.
+func (r *reading) tag(id, verdict, kind string, n, minute int64) {
+	t := r.out.Tags[id]
+	if t == nil {
+		t = &Tag{Because: map[consent.Kind]int64{}}
+		r.out.Tags[id] = t
+	}
+	switch verdict {
+	case string(released):
+		t.Released += n
+		if at := time.Unix(60*minute, 0).UTC(); at.After(t.Last) {
+			t.Last = at
+		}
+		return
+	case string(restricted):
+		t.Restricted += n
+	default:
+		t.Withheld += n
+	}
+	if k, known := consent.ParseKind(kind); known {
+		t.Because[k] += n
+	}
+}
+
+func (r *reading) report(flushed time.Time) *Report {
+	for text, o := range r.outcomes {
+		eachTag(text, func(tag string, verdict byte, kind string) { r.tag(tag, string(verdict), kind, o.n, o.last) })
+	}
+	for d, values := range r.by {
+		for _, value := range slices.Sorted(maps.Keys(values)) {
+			r.out.By[d] = append(r.out.By[d], Row{value, *values[value]})
+		}
+		slices.SortStableFunc(r.out.By[d], func(a, b Row) int { return cmp.Compare(b.Views, a.Views) })
+	}
+	r.out.Flushed = flushed
+	return r.out
+}
