@@ -86,7 +86,11 @@ func (d *Dashboard) respond(w http.ResponseWriter, a *ask, err error) {
 		d.Log.Error("dashboard", "method", a.Method, "path", a.URL.Path, "error", err)
 		p = &problem{http.StatusInternalServerError, "something went wrong here, nothing was changed: try again"}
 	}
-	_ = d.draw(w, a, p.status, frame{Title: http.StatusText(p.status)}, trouble(p.what)) // the connection is all that can fail
+	site := ""
+	if a.site != nil {
+		site = a.site.Name
+	}
+	_ = d.draw(w, a, p.status, frame{Title: heading(p.status)}, trouble(p.what, site)) // the connection is all that can fail
 }
 
 // page draws a page of the dashboard in its frame.

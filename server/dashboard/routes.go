@@ -18,6 +18,8 @@ func (d *Dashboard) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, r := range []route{
 		{"GET /admin/{$}", account.Viewer, d.home},
+		{"GET /admin/sites/{site}/{$}", account.Viewer, d.overview},
+		{"GET /admin/sites/{site}/figures.csv", account.Viewer, d.download},
 		{"GET /admin/", account.Viewer, d.nothing},
 		{"GET /admin/login", account.Nobody, d.login},
 		{"POST /admin/login", account.Nobody, d.enter},
