@@ -5,12 +5,14 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 )
 
-//go:embed dashboard.css dashboard.js
+//go:embed *.css dashboard.js
 var files embed.FS
 
 // assets are the dashboard's own files, each under an address that names its content, so that browsers may keep it for good.
@@ -21,17 +23,43 @@ type assets struct {
 
 func loadAssets() (assets, error) {
 	a := assets{paths: map[string]string{}, contents: map[string][]byte{}}
-	for _, name := range []string{"dashboard.css", "dashboard.js"} {
+	style, err := styleSheet()
+	if err != nil {
+		return a, err
+	}
+	script, err := files.ReadFile("dashboard.js")
+	if err != nil {
+		return a, fmt.Errorf("reading dashboard.js: %w", err)
+	}
+	a.add("dashboard.css", style)
+	a.add("dashboard.js", script)
+	return a, nil
+}
+
+// styleSheet is what all pages share, and after it what each page adds.
+func styleSheet() ([]byte, error) {
+	const shared = "dashboard.css"
+	names, err := fs.Glob(files, "*.css")
+	if err != nil {
+		return nil, fmt.Errorf("listing the style sheets: %w", err)
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return name == shared })
+	var all []byte
+	for _, name := range append([]string{shared}, names...) {
 		content, err := files.ReadFile(name)
 		if err != nil {
-			return a, fmt.Errorf("reading %s: %w", name, err)
+			return nil, fmt.Errorf("reading %s: %w", name, err)
 		}
-		sum := sha256.Sum256(content)
-		ext := path.Ext(name)
-		hashed := strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:6]) + ext
-		a.paths[name], a.contents[hashed] = "/admin/assets/"+hashed, content
+		all = append(all, content...)
 	}
-	return a, nil
+	return all, nil
+}
+
+func (a assets) add(name string, content []byte) {
+	sum := sha256.Sum256(content)
+	ext := path.Ext(name)
+	hashed := strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:6]) + ext
+	a.paths[name], a.contents[hashed] = "/admin/assets/"+hashed, content
 }
 
 func (a assets) path(name string) string { return a.paths[name] }
