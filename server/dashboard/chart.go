@@ -102,7 +102,7 @@ var series = []struct {
 type chart struct {
 	Unit    string
 	Columns []column
-	Ticks   []tick  // of the columns
+	Ticks   []rung  // of the columns
 	Line    []leg   // opt-in rate
 	Dots    []dot   // likewise
 	Labels  []label // under both
@@ -112,19 +112,19 @@ type chart struct {
 // column is a stack of parts. X and Width are percentages.
 type column struct {
 	X, Width, Hit, HitWidth string // Hit is where the pointer finds it
-	Parts                   []part
+	Parts                   []piece
 	Nothing                 bool
 	Title                   string
 }
 
-// part is of a column, in pixels.
-type part struct {
+// piece is of a column, in pixels.
+type piece struct {
 	Class     string
 	Y, Height float64
 }
 
-// tick is a line across, in pixels from above.
-type tick struct {
+// rung is a line across, in pixels from above.
+type rung struct {
 	Y    float64
 	Text string
 }
@@ -158,7 +158,7 @@ func draw(list []bucket, by string) chart {
 	values := ticks(most)
 	top := float64(values[len(values)-1])
 	for _, v := range values {
-		c.Ticks = append(c.Ticks, tick{scale(float64(v), top, columnsHeight), compact(v)})
+		c.Ticks = append(c.Ticks, rung{scale(float64(v), top, columnsHeight), compact(v)})
 	}
 	slot := 100 / float64(max(len(list), 1))
 	for i, b := range list {
@@ -181,7 +181,7 @@ func height(f tally.Figures) (n int64) {
 func columnOf(b bucket, by string, x, slot, top float64) column {
 	wide := min(slot*.76, 8) // a single day is no wall
 	c := column{
-		X: share(x + (slot-wide)/2), Width: share(wide), Hit: share(x), HitWidth: share(slot),
+		X: across(x + (slot-wide)/2), Width: across(wide), Hit: across(x), HitWidth: across(slot),
 		Nothing: b.nothing(), Title: told(b, by),
 	}
 	below := int64(0)
@@ -195,7 +195,7 @@ func columnOf(b bucket, by string, x, slot, top float64) column {
 		if bottom-y <= 2*gap {
 			gap = 0
 		}
-		c.Parts = append(c.Parts, part{s.class, round(y), round(max(bottom-y-gap, .5))})
+		c.Parts = append(c.Parts, piece{s.class, round(y), round(max(bottom-y-gap, .5))})
 		below += n
 	}
 	return c
@@ -217,11 +217,11 @@ func line(list []bucket, by string, slot float64) (legs []leg, dots []dot) {
 			before = false // a gap, and not a line to somewhere
 			continue
 		}
-		x, y := share(slot*(float64(i)+.5)), round(scale(r.percent(), 100, lineHeight))
+		x, y := across(slot*(float64(i)+.5)), round(scale(r.percent(), 100, lineHeight))
 		if before {
 			legs = append(legs, leg{x0, x, y0, y})
 		}
-		dots = append(dots, dot{x, y, when(b, by) + ": opt-in rate " + r.String()})
+		dots = append(dots, dot{x, y, bucketName(b, by) + ": opt-in rate " + r.String()})
 		before, x0, y0 = true, x, y
 	}
 	return legs, dots
@@ -239,7 +239,7 @@ func labels(list []bucket, by string, slot float64) (all []label) {
 		if x > 96 && slot < 8 {
 			anchor = "end"
 		}
-		all = append(all, label{X: share(x), Text: brief(list[i], by), Anchor: anchor, Narrow: len(list) <= 4 || (i/every)%2 == 0})
+		all = append(all, label{X: across(x), Text: brief(list[i], by), Anchor: anchor, Narrow: len(list) <= 4 || (i/every)%2 == 0})
 	}
 	return all
 }
@@ -275,15 +275,15 @@ func compact(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-func share(f float64) string { return strconv.FormatFloat(round(f), 'f', -1, 64) + "%" }
+func across(f float64) string { return strconv.FormatFloat(round(f), 'f', -1, 64) + "%" }
 
 func round(f float64) float64 { return math.Round(f*100) / 100 }
 
 // px writes a length for SVG.
 func px(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
-// when names a bucket: "Sunday 22 November 2026", "2 to 8 November 2026", "November 2026".
-func when(b bucket, by string) string {
+// bucketName names a bucket: "Sunday 22 November 2026", "2 to 8 November 2026", "November 2026".
+func bucketName(b bucket, by string) string {
 	switch {
 	case by == "day":
 		return timeOf(b.From).Format("Monday 2 January 2006")
@@ -307,10 +307,10 @@ func brief(b bucket, by string) string {
 
 func told(b bucket, by string) string {
 	if b.nothing() {
-		return when(b, by) + ": nothing was counted"
+		return bucketName(b, by) + ": nothing was counted"
 	}
 	return fmt.Sprintf("%s: %s, %s accepted all, %s custom, %s rejected all, %s ignored, opt-in rate %s",
-		when(b, by), counted(b.Displays, "display", "displays"), count(b.AcceptAll), count(b.Custom), count(b.RejectAll), count(b.Ignores()), optIn(b.Figures))
+		bucketName(b, by), counted(b.Displays, "display", "displays"), count(b.AcceptAll), count(b.Custom), count(b.RejectAll), count(b.Ignores()), optIn(b.Figures))
 }
 
 // between writes a period: "22 November 2026", "2 to 8 November 2026", "26 October to 22 November 2026".
@@ -337,7 +337,7 @@ func spark(list []int64, present int) []column {
 	slot := 100 / float64(max(len(list), 1))
 	var columns []column
 	for i, n := range list {
-		c := column{X: share(slot * (float64(i) + .12)), Width: share(slot * .76)}
+		c := column{X: across(slot * (float64(i) + .12)), Width: across(slot * .76)}
 		class := "past"
 		if i >= len(list)-present {
 			class = "present"
@@ -348,7 +348,7 @@ func spark(list []int64, present int) []column {
 		} else {
 			class = "nothing"
 		}
-		c.Parts = []part{{class, sparkHeight - h, h}}
+		c.Parts = []piece{{class, sparkHeight - h, h}}
 		columns = append(columns, c)
 	}
 	return columns

@@ -564,7 +564,7 @@ func drawn(c chart, period string) templ.Component {
 	})
 }
 
-func axis(list []tick, height int) templ.Component {
+func axis(list []rung, height int) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -995,7 +995,7 @@ func sparkline(columns []column) templ.Component {
 }
 
 // rateTicks are those of a plot of rates.
-var rateTicks = []tick{{lineHeight, "0%"}, {scale(50, 100, lineHeight), "50%"}, {scale(100, 100, lineHeight), "100%"}}
+var rateTicks = []rung{{lineHeight, "0%"}, {scale(50, 100, lineHeight), "50%"}, {scale(100, 100, lineHeight), "100%"}}
 
 func radius(dots int) string {
 	if dots > 60 {

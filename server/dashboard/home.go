@@ -24,7 +24,7 @@ type siteRow struct {
 	OptIn, OptInChange string
 	Few                bool // of the opt-in rate
 	Spark              []column
-	Never              bool // nothing was ever counted
+	Idle               bool // nothing was counted in 14 days
 	Alerts             int
 	Warnings           []warning
 }
@@ -128,7 +128,7 @@ func siteRowOf(s *Site, r *tally.Report, today tally.Day, alerts int) siteRow {
 	row := siteRow{
 		Name: s.Name, Views: count(week.Total.Views), ViewsChange: moved(n.Views, t.Views, scale),
 		OptIn: optIn(week.Total).String(), Few: optIn(week.Total).few(), OptInChange: points(optIn(n), optIn(t)),
-		Spark: spark(views, 7), Never: r.Flushed.IsZero() && r.Total == tally.Figures{}, Alerts: alerts,
+		Spark: spark(views, 7), Idle: week.Total == tally.Figures{} && before.Total == tally.Figures{}, Alerts: alerts,
 	}
 	if len(s.Origins) > 0 {
 		row.Origin = s.Origins[0]

@@ -49,10 +49,10 @@ type overviewView struct {
 // selection is a filter to choose.
 type selection struct {
 	Name, Label string
-	Options     []option
+	Options     []pick
 }
 
-type option struct {
+type pick struct {
 	Value, Text string
 	Current     bool
 }
@@ -106,6 +106,15 @@ func (d *Dashboard) overview(w http.ResponseWriter, a *ask) error {
 		return nil
 	}
 	v := d.viewOf(a, &q, c)
+	if c.all.Total == (tally.Figures{}) {
+		found, err := d.Figures.Report(a.Context(), a.site.Name, ever(tally.DayOf(d.Now())), tally.Filter{})
+		if err != nil {
+			return fmt.Errorf("reading the figures of %s: %w", a.site.Name, err)
+		}
+		if found.Total == (tally.Figures{}) {
+			v.Snippet = snippet(a)
+		}
+	}
 	return d.page(w, a, frame{Title: "Overview", Lead: v.Lead, Tools: downloadFigures(v)}, overview(v))
 }
 
@@ -143,6 +152,11 @@ func (d *Dashboard) count(ctx context.Context, site string, q query) (c counts, 
 	return c, nil
 }
 
+// ever is the longest period that ends on a day.
+func ever(to tally.Day) tally.Period {
+	return tally.Period{From: tally.DayOf(timeOf(to).AddDate(0, 0, 1-longest)), To: to}
+}
+
 func (d *Dashboard) viewOf(a *ask, q *query, c counts) overviewView {
 	today := tally.DayOf(d.Now())
 	v := overviewView{
@@ -163,9 +177,6 @@ func (d *Dashboard) viewOf(a *ask, q *query, c counts) overviewView {
 	}
 	if v.Nothing {
 		v.Longer = q.with("period", "12m", "from", "", "to", "")
-		if c.all.Total == (tally.Figures{}) && c.all.Flushed.IsZero() {
-			v.Snippet = snippet(a)
-		}
 		return v
 	}
 	n, t, scale := comparable(c.now, c.then, today)
@@ -174,7 +185,7 @@ func (d *Dashboard) viewOf(a *ask, q *query, c counts) overviewView {
 	list := buckets(c.now.Days, by)
 	v.Chart = draw(list, by)
 	for _, b := range list {
-		r := figuresRow{When: when(b, by), Figures: b.Figures, OptIn: optIn(b.Figures)}
+		r := figuresRow{When: bucketName(b, by), Figures: b.Figures, OptIn: optIn(b.Figures)}
 		switch {
 		case b.nothing():
 			r.Note = "nothing was counted"
@@ -288,25 +299,28 @@ func (v *overviewView) filters(q *query, all *tally.Report) {
 	}
 	for _, d := range dimensions {
 		current := *d.of(&q.Filter)
-		s := selection{Name: string(d.by), Label: d.name, Options: []option{{"", "All", current == ""}}}
+		s := selection{Name: string(d.by), Label: d.name, Options: []pick{{"", "All", current == ""}}}
 		known := false
 		for _, r := range all.By[d.by] {
+			if r.Value == "" {
+				continue // where it is not known there is nothing to filter by
+			}
 			known = known || r.Value == current
-			s.Options = append(s.Options, option{r.Value, named(d.by, r.Value), r.Value == current && current != ""})
+			s.Options = append(s.Options, pick{r.Value, inWords(d.by, r.Value), r.Value == current && current != ""})
 		}
 		if current != "" {
 			if !known {
-				s.Options = append(s.Options, option{current, named(d.by, current), true})
+				s.Options = append(s.Options, pick{current, inWords(d.by, current), true})
 			}
-			v.Chips = append(v.Chips, chip{d.name, named(d.by, current), q.with(string(d.by), "")})
+			v.Chips = append(v.Chips, chip{d.name, inWords(d.by, current), q.with(string(d.by), "")})
 			v.Fields = append(v.Fields, field{string(d.by), current})
 		}
 		v.Selects = append(v.Selects, s)
 	}
 }
 
-// named is a dimension's value in words.
-func named(by tally.Dimension, value string) string {
+// inWords is a dimension's value in words.
+func inWords(by tally.Dimension, value string) string {
 	switch {
 	case value == tally.Other:
 		return "Other (merged so that nobody can be told apart)"
@@ -370,7 +384,7 @@ func breakdownOf(s *Site, q *query, by tally.Dimension, now, then []tally.Row) b
 	}
 	var rows []breakdownRow
 	for i, r := range now {
-		row := breakdownRow{Name: named(by, r.Value), Displays: r.Displays, Answered: interacted(r.Figures), OptIn: optIn(r.Figures)}
+		row := breakdownRow{Name: inWords(by, r.Value), Displays: r.Displays, Answered: interacted(r.Figures), OptIn: optIn(r.Figures)}
 		if r.Value != "" && q.values.Get(string(by)) == "" {
 			row.URL = q.with(string(by), r.Value)
 		}

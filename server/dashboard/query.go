@@ -13,8 +13,8 @@ import (
 	"github.com/stilehq/stile/server/tally"
 )
 
-// longest is how many days figures may be asked of at once: three years and a day.
-const longest = 3*366 + 1
+// longest is how many days figures may be asked of at once: as many as tally.Period may have.
+const longest = 800
 
 // query is what the address of a page of figures asks for.
 type query struct {
@@ -120,11 +120,11 @@ func (q *query) readPeriod(today tally.Day) error {
 		q.values.Set("to", to)
 	}
 	var err error
-	q.Period, err = period(from, to, today)
+	q.Period, err = readDates(from, to, today)
 	return err
 }
 
-func period(from, to string, today tally.Day) (tally.Period, error) {
+func readDates(from, to string, today tally.Day) (tally.Period, error) {
 	p := tally.Period{From: tally.Day(from), To: tally.Day(to)}
 	for _, d := range []string{from, to} {
 		if t, err := time.Parse(time.DateOnly, d); err != nil || t.Year() < 2000 {
@@ -173,7 +173,7 @@ func (q *query) readCompare(today tally.Day) (err error) {
 		if from == "" || to == "" {
 			return bad("what to compare with lacks a date: give both the first and the last day")
 		}
-		q.Before, err = period(from, to, today)
+		q.Before, err = readDates(from, to, today)
 	}
 	return err
 }
