@@ -18,6 +18,7 @@ type Sentence struct {
 	Pages   int64   // page views that it speaks of, at least
 	Lines   string  // for stile.yaml; "" where it has the tag already, or none can be made
 	Remove  []string
+	Hosts   []string
 	Finding *Finding // one of those that it is of
 	rank    int
 }
@@ -103,6 +104,7 @@ func (s *subject) sentence(site *consent.Site) Sentence {
 	out := Sentence{Verdict: first.Verdict, Finding: first}
 	for _, f := range s.findings {
 		out.Remove = append(out.Remove, f.Element())
+		out.Hosts = append(out.Hosts, f.Host)
 	}
 	slices.Sort(out.Remove)
 	out.Remove = slices.Compact(out.Remove)
