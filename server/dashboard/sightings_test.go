@@ -172,7 +172,7 @@ func TestSightingsFilters(t *testing.T) {
 			t.Errorf("%s: %d", query, rec.Code)
 		}
 	}
-	if rec := k.ask(account.Nobody, http.MethodGet, "/admin/sites/shop/sightings"); rec.Code != http.StatusForbidden {
+	if rec := k.ask(account.Nobody, http.MethodGet, "/admin/sites/shop/sightings"); rec.Code != http.StatusSeeOther {
 		t.Errorf("nobody: %d", rec.Code)
 	}
 }
