@@ -12,7 +12,6 @@ import (
 	"github.com/stilehq/stile/server/config"
 	"github.com/stilehq/stile/server/dashboard"
 	"github.com/stilehq/stile/server/keys"
-	"github.com/stilehq/stile/server/tally"
 )
 
 // openDashboard makes the pages under /admin/, and what keeps others out of them.
@@ -22,7 +21,7 @@ func (s *Server) openDashboard() (err error) {
 	})
 	s.onStop("accounts", func(context.Context) error { return s.accounts.Close() })
 	s.admin, err = dashboard.New(dashboard.Options{
-		Sites: func() []dashboard.Site { return s.current.Load().listed }, Figures: noFigures{}, Ledger: s.ledger, Now: s.now, Log: s.log,
+		Sites: func() []dashboard.Site { return s.current.Load().listed }, Figures: s.figures, Ledger: s.ledger, Now: s.now, Log: s.log,
 		Accounts: s.accounts, Secure: secure, Client: s.opts.Proxies.Client,
 	})
 	return err
@@ -55,11 +54,4 @@ func (snap *snapshot) warnings(site string) (list []config.Problem) {
 		}
 	}
 	return list
-}
-
-// noFigures is where nothing is counted.
-type noFigures struct{}
-
-func (noFigures) Report(context.Context, string, tally.Period, tally.Filter) (*tally.Report, error) {
-	return &tally.Report{}, nil
 }

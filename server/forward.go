@@ -19,6 +19,7 @@ import (
 func (s *Server) openOutbox(ctx context.Context) error {
 	box, err := outbox.Open(ctx, outbox.Options{
 		Path: filepath.Join(s.opts.Data, "outbox.db"), Allow: s.opts.ForwardNetworks, Subject: s.subject, Holds: s.holds, Now: s.now, Log: s.log,
+		GaveUp: func(site, tag string) { s.figures.Site(site).Error(tag) },
 	})
 	if err != nil {
 		return err

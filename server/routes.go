@@ -28,6 +28,7 @@ func (s *Server) routes() *echo.Echo {
 	e.Match(get, "/stile/:site/dialog.js", s.dialog)
 	e.Match(get, "/stile/:site/page.js", s.place)
 	e.Match(get, "/stile/:site/markup.js", s.markup)
+	e.Match(get, "/stile/:site/watch.js", s.watchPart)
 	e.Match(get, "/stile/:site/page.css", s.style)
 	e.Match(get, "/stile/:site/banner", s.frame)
 	e.Match(get, "/stile/:site/pixel/:tag", s.pixel) // {tag}.gif
@@ -43,9 +44,10 @@ func (s *Server) routes() *echo.Echo {
 	e.POST("/stile/:site/event", s.event) // it bounds the body itself
 	e.POST("/stile/:site/seen", s.seen, limited)
 	e.POST("/stile/:site/erase", s.erase, limited)
+	e.POST("/stile/:site/reports", s.reports, limited)
 	e.POST("/stile/:site/request", s.request, middleware.BodyLimit(requestLimit))
 	e.POST("/stile/:site/guardian/:token", s.confirm, limited)
-	for _, path := range []string{"", "/choice", "/withdraw", "/seen", "/receipt", "/erase", "/event"} {
+	for _, path := range []string{"", "/choice", "/withdraw", "/seen", "/receipt", "/erase", "/event", "/reports"} {
 		e.OPTIONS("/stile/:site"+path, s.preflight)
 	}
 

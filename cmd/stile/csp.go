@@ -17,6 +17,7 @@ type cspCommand struct {
 	Nonce        string `placeholder:"NONCE" help:"Let scripts in by this nonce and 'strict-dynamic', not by their hosts. A page needs a new one each time it is served."`
 	TrustedTypes bool   `help:"Require trusted types. Many vendors' scripts do not work under them."`
 	Region       string `placeholder:"DE" help:"Where the visitor is. Unknown unless given, which means the strictest regime."`
+	Report       bool   `help:"Add where the browser reports what the policy does not allow: the site's sightings, which have to be switched on."`
 	JSON         bool   `name:"json" help:"Print JSON."`
 }
 
@@ -40,6 +41,13 @@ func (c *cspCommand) Run(std streams) error {
 		return errors.New("--nonce is base64: letters, digits, + / - _ and =")
 	}
 	how := gate.Security{Host: u.Scheme + "://" + u.Host, Nonce: c.Nonce, TrustedTypes: c.TrustedTypes}
+	reports := ""
+	if c.Report {
+		if site.Sightings == 0 {
+			return fmt.Errorf("site %s takes no reports: switch them on with sightings in stile.yaml", site.Name)
+		}
+		reports = how.Host + "/stile/" + site.Name + "/reports"
+	}
 	var list []statePolicy
 	add := func(state string, form map[string][]string) error {
 		v := consent.Visit{Region: c.Region, Now: time.Now()}
@@ -53,6 +61,9 @@ func (c *cspCommand) Run(std streams) error {
 		}
 		d := consent.Decide(site, v)
 		policy := gate.ContentSecurityPolicy(site, &d, how)
+		if reports != "" {
+			policy += "; report-uri " + reports + "; report-to stile" // browsers that know the second ignore the first
+		}
 		for i := range list {
 			if list[i].Policy == policy {
 				list[i].States = append(list[i].States, state)
@@ -79,6 +90,9 @@ func (c *cspCommand) Run(std streams) error {
 			fmt.Fprintln(std.out)
 		}
 		fmt.Fprintf(std.out, "# %s\nContent-Security-Policy: %s\n", strings.Join(p.States, "; "), p.Policy)
+		if reports != "" {
+			fmt.Fprintf(std.out, "Reporting-Endpoints: stile=%q\n", reports)
+		}
 	}
 	return nil
 }

@@ -70,15 +70,7 @@ func details(w io.Writer, v *vendors.Vendor) {
 		}
 	}
 	fmt.Fprintln(w)
-	options := ""
-	for _, o := range v.Options {
-		options += ", " + o.Name + ": " + o.Example
-	}
-	id := ""
-	if v.Account.Example != "" {
-		id = fmt.Sprintf(", id: %q", v.Account.Example)
-	}
-	line("stile.yaml", fmt.Sprintf("- {vendor: %s%s, category: %s%s}", v.ID, id, v.Category, options))
+	line("stile.yaml", v.Line(""))
 	line("also", strings.Join(v.Aliases, ", "))
 	line("hosts", strings.Join(v.Hosts, ", "))
 	var cookies []string

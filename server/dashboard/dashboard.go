@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/stilehq/stile/server/account"
@@ -18,6 +19,7 @@ import (
 	"github.com/stilehq/stile/server/gate"
 	"github.com/stilehq/stile/server/ledger"
 	"github.com/stilehq/stile/server/tally"
+	"github.com/stilehq/stile/server/vendors"
 )
 
 // Site is a site as it is served now.
@@ -60,14 +62,15 @@ type Alert struct {
 // Dashboard answers requests under /admin/. Make it with New.
 type Dashboard struct {
 	Options
-	assets assets
-	mux    *http.ServeMux
-	origin *http.CrossOriginProtection
+	assets  assets
+	mux     *http.ServeMux
+	origin  *http.CrossOriginProtection
+	library func() (*vendors.Library, error) // read when a page first asks for it
 }
 
 // New makes a dashboard. Requests carry the user who asks in their context (account.WithUser); who is nobody sees nothing.
 func New(o Options) (*Dashboard, error) {
-	d := &Dashboard{Options: o, origin: http.NewCrossOriginProtection()}
+	d := &Dashboard{Options: o, origin: http.NewCrossOriginProtection(), library: sync.OnceValues(vendors.New)}
 	var err error
 	if d.assets, err = loadAssets(); err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ func (d *Dashboard) routes() *http.ServeMux {
 		{"GET /admin/{$}", account.Viewer, d.home},
 		{"GET /admin/sites/{site}/{$}", account.Viewer, d.overview},
 		{"GET /admin/sites/{site}/figures.csv", account.Viewer, d.download},
+		{"GET /admin/sites/{site}/sightings", account.Viewer, d.sightings},
 		{"GET /admin/", account.Viewer, d.nothing},
 		{"GET /admin/login", account.Nobody, d.login},
 		{"POST /admin/login", account.Nobody, d.enter},

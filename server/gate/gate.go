@@ -162,6 +162,7 @@ func (g *Gate) compose(d *consent.Decision, lang string) (string, error) {
 	if g.site.SinglePage {
 		last = ");stile._(0,0," + g.parts.walk + ")\n"
 	}
+	last = g.sampled(last)
 	if !d.Ask && !d.Tell {
 		return first + last, nil
 	}

@@ -60,6 +60,10 @@ type Options struct {
 	// consent can be taken back elsewhere: through another process, or by an operator. nil: it holds until Forget.
 	Holds func(ctx context.Context, site, tag string, subject uuid.UUID) (bool, error)
 
+	// GaveUp is told of each message that was tried and is not tried again: its receiver refused it for good, was not to be
+	// reached until it expired, or is where nothing is sent. It is called by several goroutines and has to return soon.
+	GaveUp func(site, tag string)
+
 	Wait      time.Duration     // before the second attempt, doubled for each further one up to an hour; 1 s
 	Timeout   time.Duration     // of one attempt, from look-up to answer; 10 s
 	Transport http.RoundTripper // in place of the network, for tests: whatever it does, no address is refused

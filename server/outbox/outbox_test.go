@@ -64,9 +64,13 @@ func TestAnswers(t *testing.T) {
 		t.Run(fmt.Sprint(code), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := &receiver{answer: status(code)}
-				o := open(t, Options{Transport: r})
+				var lost []string
+				o := open(t, Options{Transport: r, GaveUp: func(site, tag string) { lost = append(lost, site+" "+tag) }})
 				add(t, o, message(party))
 				synctest.Wait()
+				if m := message(party); want == givenUp != slices.Equal(lost, []string{m.Site + " " + m.Tag}) {
+					t.Errorf("%d: told of %q", code, lost)
+				}
 				s, got := o.Stats(), ""
 				switch {
 				case s.Sent == 1 && s.Waiting == 0:
@@ -95,11 +99,15 @@ func TestBackOff(t *testing.T) {
 			at = append(at, time.Now())
 			return down(req)
 		}
-		o := open(t, Options{Transport: r})
+		lost := 0
+		o := open(t, Options{Transport: r, GaveUp: func(string, string) { lost++ }})
 		start := time.Now()
 		add(t, o, message(party))
 		time.Sleep(25 * time.Hour)
 		synctest.Wait()
+		if lost != 1 {
+			t.Errorf("told %d times of what expired", lost)
+		}
 		if len(at) < 24 || len(at) > 70 || at[0] != start {
 			t.Fatalf("%d attempts, the first after %v", len(at), at[0].Sub(start))
 		}

@@ -26,7 +26,7 @@ func (o *Outbox) dispatch(ctx, sends context.Context) {
 	for {
 		send, expired, again := o.line.take(o.now(), mostSenders-len(free))
 		for _, e := range expired {
-			o.drop(e)
+			o.expire(e)
 		}
 		for _, e := range send {
 			free <- struct{}{} // has room: take was told how much
@@ -142,6 +142,7 @@ func (o *Outbox) settle(e *entry, out outcome) {
 		o.delete(e)
 	case out.kind == final:
 		o.counts.failed.Add(1)
+		o.gaveUp(e)
 		o.delete(e)
 	default:
 		o.later(e, out)
@@ -154,7 +155,7 @@ func (o *Outbox) later(e *entry, out outcome) {
 	e.due = o.now().Add(min(max(backoff(o.opt.Wait, e.attempts), out.after), longestWait))
 	o.log.Debug("a message is sent later", "site", e.site, "tag", e.tag, "host", e.host, "attempts", e.attempts, "due", e.due, "why", out.why)
 	if !e.due.Before(e.expires) {
-		o.drop(e)
+		o.expire(e)
 		return
 	}
 	o.tasks <- &task{
@@ -172,18 +173,30 @@ func (o *Outbox) later(e *entry, out outcome) {
 	}
 }
 
-// drop deletes a message that expires before it could be sent.
-func (o *Outbox) drop(e *entry) {
+// expire drops a message whose time is over.
+func (o *Outbox) expire(e *entry) {
+	if o.drop(e) && e.attempts > 0 {
+		o.gaveUp(e)
+	}
+}
+
+func (o *Outbox) gaveUp(e *entry) {
+	if o.opt.GaveUp != nil {
+		o.opt.GaveUp(e.site, e.tag)
+	}
+}
+
+// drop deletes a message that is not sent any more, unless it was forgotten already.
+func (o *Outbox) drop(e *entry) (dropped bool) {
 	o.line.mu.Lock()
 	again := e.gone // and counted then
 	e.settled = true
 	o.line.mu.Unlock()
-	if again {
-		o.delete(e)
-		return
+	if !again {
+		o.counts.dropped.Add(1)
 	}
-	o.counts.dropped.Add(1)
 	o.delete(e)
+	return !again
 }
 
 // delete is content with a message that is not there. Where it cannot be deleted it is sent again after a restart.

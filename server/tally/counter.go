@@ -140,8 +140,9 @@ func minuteOf(t time.Time) int64 { return t.Unix() / 60 }
 type page struct {
 	sheet    sheet
 	outcomes map[string]bool
-	changed  int // counts what was added
-	stored   int // changed, when it was stored last
+	hosts    map[string]bool // that were seen; nil: none yet
+	changed  int             // counts what was added
+	stored   int             // changed, when it was stored last
 }
 
 // What a page may have at most; past mostRows, twice as many with country, language and device given up.

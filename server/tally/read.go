@@ -188,6 +188,7 @@ type reading struct {
 	day      map[Day]*Figures
 	by       map[Dimension]map[string]*Figures
 	outcomes map[string]*outcomeCount
+	seen     map[Sighting]*Sighting // by all but pages and days
 }
 
 // outcomeCount is how many answers had an outcome, so that its tags are gone over once.
@@ -204,6 +205,8 @@ var readers = map[string]struct {
 	answerForm.name: {answerForm, (*reading).answers},
 	choiceForm.name: {choiceForm, (*reading).choices},
 	spillForm.name:  {spillForm, (*reading).spill},
+	sightForm.name:  {sightForm, (*reading).sightings},
+	errorForm.name:  {errorForm, (*reading).errors},
 }
 
 // reader goes over the rows of a section.
@@ -389,11 +392,7 @@ func (r *reading) spill(from *reader) {
 
 // tag counts what became of a tag in n views, the last of them in a minute.
 func (r *reading) tag(id, verdict, kind string, n, minute int64) {
-	t := r.out.Tags[id]
-	if t == nil {
-		t = &Tag{Because: map[consent.Kind]int64{}}
-		r.out.Tags[id] = t
-	}
+	t := r.tagOf(id)
 	switch verdict {
 	case string(released):
 		t.Released += n
@@ -411,6 +410,15 @@ func (r *reading) tag(id, verdict, kind string, n, minute int64) {
 	}
 }
 
+func (r *reading) tagOf(id string) *Tag {
+	t := r.out.Tags[id]
+	if t == nil {
+		t = &Tag{Because: map[consent.Kind]int64{}}
+		r.out.Tags[id] = t
+	}
+	return t
+}
+
 func (r *reading) report(flushed time.Time) *Report {
 	for text, o := range r.outcomes {
 		eachTag(text, func(tag string, verdict byte, kind string) { r.tag(tag, string(verdict), kind, o.n, o.last) })
@@ -421,6 +429,7 @@ func (r *reading) report(flushed time.Time) *Report {
 		}
 		slices.SortStableFunc(r.out.By[d], func(a, b Row) int { return cmp.Compare(b.Views, a.Views) })
 	}
+	r.out.Sightings = r.sighted()
 	r.out.Flushed = flushed
 	return r.out
 }

@@ -41,6 +41,7 @@ type Report struct {
 	Categories map[string]Category // optional categories, by name
 	Tags       map[string]*Tag     // by consent.Tag.ID; also of tags that the site has no more
 	Sightings  []Sighting          // most pages first; not under the filter
+	Reported   int64               // page views that said what they loaded, if it was nothing; not under the filter
 	Flushed    time.Time           // when the last of it was stored; zero: nothing is
 }
 
@@ -90,15 +91,18 @@ type Tag struct {
 	Withheld   int64                  // neither
 	Because    map[consent.Kind]int64 // of Withheld and Restricted
 	Last       time.Time              // last released, to a minute or so; zero: not in the period
-	Errors     int64                  // deliveries by this server that were given up, and loads that were seen to fail
+	Errors     int64                  // deliveries by this server that were given up, and loads that were seen to fail; not under the filter
 }
 
 // Sighting is a third-party host that pages were seen to load from, see Sight.
 type Sighting struct {
 	Host        string
-	State       string // what was allowed: optional categories, sorted, with a space between; "" for none
+	State       string // what was allowed: optional categories, sorted, with a space between; "" for none, UnknownState
 	Chosen      bool   // the visitor had chosen; else the banner was open or consent not asked for
-	Source      string // observer or csp
+	GPC         bool   // Global Privacy Control was on
+	Regime      string // its name; "" where it is not known
+	Source      string // Observer or CSP
+	As          string // as what it was loaded: Loaded.As
 	Pages       int64  // page views on which it was seen
 	First, Last Day
 }
