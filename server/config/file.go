@@ -26,6 +26,7 @@ type siteFile struct {
 	Words        map[string]wordsFile    `json:"words,omitempty" jsonschema_description:"Words of the site's own, by language, in place of Stile's: accept_all, embed.once and so on, as banner/words/en.yaml has them."`
 	Google       googleFile              `json:"google,omitempty" jsonschema_description:"How Google's consent mode is run. Left out, it is told what the visitor chose, with the first of its tags that is released."`
 	SinglePage   bool                    `json:"single_page,omitempty" jsonschema_description:"The site's pages change without being loaded: pixels, and vendors that do not notice by themselves, are told each new address once."`
+	PageViews    bool                    `json:"page_views,omitempty" jsonschema_description:"Page views are counted in place of answers of the script, which a browser keeps for an hour: each page sends one more request, without cookie or id."`
 	PerVendor    bool                    `json:"per_vendor,omitempty" jsonschema_description:"Each vendor of a category can be switched off by itself in the preferences."`
 	Minors       minorsFile              `json:"minors,omitempty" jsonschema_description:"Visitors under an age cannot switch optional categories on by themselves."`
 	Mail         mailFile                `json:"mail,omitempty" jsonschema_description:"Opens and clicks of the site's newsletters are counted, for recipients who allow it at that moment."`
