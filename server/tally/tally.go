@@ -182,7 +182,7 @@ func (s *Site) collect(now time.Time) (entries []entry) {
 	for day, p := range s.pages {
 		switch {
 		case day < oldest:
-			s.tally.log.Error("figures are lost: the database was away for too long", "site", s.name, "day", day)
+			s.tally.log.Error("figures are lost: they could not be stored for too long", "site", s.name, "day", day)
 			delete(s.pages, day)
 		case p.changed != p.stored:
 			entries = append(entries, entry{s, day, p, p.sheet.copy(), p.changed})
