@@ -66,8 +66,8 @@ func (s *sheet) plain() []byte {
 	b = binary.AppendUvarint(b, uint64(len(sections)))
 	for _, sec := range sections {
 		at, _ := slices.BinarySearch(names, sec.name)
-		b = binary.AppendUvarint(b, uint64(at)) //nolint:gosec // a place
-		b = append(b, byte(sec.labels), byte(len(sec.rules)))
+		b = binary.AppendUvarint(b, uint64(at))               //nolint:gosec // a place
+		b = append(b, byte(sec.labels), byte(len(sec.rules))) //nolint:gosec // mostLabels and mostCounts
 		b = append(b, sec.rules...)
 		if sec.visitors {
 			b = append(b, 1)
@@ -247,7 +247,7 @@ func (d *decoder) section(names []string) *section {
 		d.fail()
 		return s
 	}
-	last := uint64(len(names) - 1)
+	last := uint64(len(names) - 1) //nolint:gosec // there is one
 	s.name = names[d.number(last)]
 	s.labels = int(d.number(mostLabels))        //nolint:gosec // bounded
 	s.rules = d.text(int(d.number(mostCounts))) //nolint:gosec // bounded

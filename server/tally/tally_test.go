@@ -372,7 +372,7 @@ func TestConcurrent(t *testing.T) {
 	for w := range workers {
 		wait.Go(func() {
 			for i := range each {
-				kinds[(w+i)%len(kinds)].Add(Class(i % int(classes))) //nolint:gosec // small
+				kinds[(w+i)%len(kinds)].Add(Class(i % int(classes)))
 			}
 		})
 	}
