@@ -5,7 +5,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/labstack/echo/v4"
+
 	"github.com/stilehq/stile/server/consent"
+	"github.com/stilehq/stile/server/gate"
 	"github.com/stilehq/stile/server/ledger"
 	"github.com/stilehq/stile/server/tally"
 )
@@ -16,11 +19,12 @@ type counters struct {
 	unsure *tally.Counter // where another site's page asks, which may know of a choice; nil where that is known
 }
 
-// counters finds what counts the answers to a visit.
-func (st *site) counters(v *consent.Visit, d *consent.Decision, lang string) counters {
-	visit := tally.Visit{
-		Country: country(v.Region), Regime: d.Regime.Name, Language: lang, Banner: st.gate.Version(), Outcome: tally.OutcomeOf(st.Site, d),
+// counters finds what counts the answers to a visit. There is nothing where page views are counted.
+func (st *site) counters(v *consent.Visit, d *consent.Decision, lang string, did tally.Outcome) counters {
+	if st.PageViews {
+		return counters{}
 	}
+	visit := st.counted(v.Region, lang, did)
 	c := counters{sure: st.tally.Counter(visit)}
 	if d.Choice == nil && !d.Crawler {
 		visit.Outcome = tally.Unsure()
@@ -29,14 +33,14 @@ func (st *site) counters(v *consent.Visit, d *consent.Decision, lang string) cou
 	return c
 }
 
-func country(region string) string {
+func (st *site) counted(region, lang string, did tally.Outcome) tally.Visit {
 	country, _, _ := strings.Cut(region, "-")
-	return country
+	return tally.Visit{Country: country, Regime: st.Regime(region).Name, Language: lang, Banner: st.gate.Version(), Outcome: did}
 }
 
 // count counts an answer of the script that was sent.
 func (c counters) count(r *http.Request, q *query) {
-	if r.Method != http.MethodGet {
+	if c.sure == nil || r.Method != http.MethodGet {
 		return
 	}
 	counter := c.sure
@@ -46,7 +50,43 @@ func (c counters) count(r *http.Request, q *query) {
 	counter.Add(tally.ClassOf(r.Header))
 }
 
-// act is what a choice is counted as, beside the choice itself.
+// answer is the script for a decision. Where page views are counted it tells of them, by a name of what it did.
+func (st *site) answer(d *consent.Decision, lang string, did tally.Outcome) (*gate.Answer, error) {
+	if !st.PageViews {
+		return st.gate.Answer(d, lang)
+	}
+	return st.gate.Viewed(d, lang, st.tally.Announce(did))
+}
+
+// view answers POST /stile/{site}/view: a page of a site that counts page views was seen. It says which answer it got, and
+// nothing of the visitor.
+func (s *Server) view(c echo.Context) error {
+	_, st, err := s.site(c.Param("site"), true)
+	if err != nil {
+		return err
+	}
+	r, h := c.Request(), c.Response().Header()
+	switch {
+	case !st.PageViews:
+		return fail(http.StatusNotFound, "site %s does not count page views: that takes page_views: true in stile.yaml", st.Name)
+	case !st.allowOrigin(r, h):
+		return fail(http.StatusForbidden, "origin %s is not one of site %s: add it to origins in stile.yaml", r.Header.Get("Origin"), st.Name)
+	}
+	q := r.URL.Query()
+	did, known, err := st.tally.Announced(r.Context(), q.Get("o"))
+	if err != nil {
+		return err
+	}
+	if !known {
+		return fail(http.StatusBadRequest, "o is %.20q, which names no answer that was given today or yesterday: load the script anew", q.Get("o"))
+	}
+	visit := st.counted(s.region(r), st.language(q.Get("lang"), r.Header.Get("Accept-Language")), did)
+	st.tally.Counter(visit).Add(tally.ClassOf(r.Header))
+	h["Cache-Control"] = neverKept
+	return c.NoContent(http.StatusNoContent)
+}
+
+// acted is what a choice is counted as, beside the choice itself.
 type acted struct {
 	asked  bool
 	device string

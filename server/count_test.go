@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -159,5 +160,55 @@ func TestCountTags(t *testing.T) {
 	r = w.counted(tally.Filter{Country: "DE", Device: "phone"})
 	if r.Total.Views != tally.Smallest || r.Tags["ga4"].Released != 0 || r.Total.Interactions() != 0 {
 		t.Errorf("under a filter: %+v, %+v", r.Total, r.Tags["ga4"])
+	}
+}
+
+// A site that counts page views counts what its pages tell, and not the answers, which browsers keep.
+func TestPageViews(t *testing.T) {
+	w := newWorld(t)
+	if resp, body := w.send(http.MethodPost, "/stile/shop/view?o=abcdefgh", ""); resp.StatusCode != http.StatusNotFound || !strings.Contains(body, "page_views") {
+		t.Errorf("where answers are counted: status %d: %s", resp.StatusCode, body)
+	}
+	w.write(siteText + "page_views: true\n")
+	if err := w.s.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := w.counted(tally.Filter{})
+	outcome := func(headers ...string) string {
+		_, body := w.get("/stile/shop.js", headers...)
+		found := regexp.MustCompile(`\(k,"([A-Za-z0-9_-]{8})"\)`).FindStringSubmatch(body)
+		if found == nil {
+			t.Fatalf("the answer names no outcome: %.3000s", body)
+		}
+		return found[1]
+	}
+	first := outcome()
+	w.choose("category=analytics")
+	returning := outcome()
+	for _, test := range []struct {
+		query   string
+		headers []string
+		status  int
+	}{
+		{"o=" + first, nil, http.StatusNoContent},
+		{"o=" + first, []string{"Origin", "https://www.shop.example"}, http.StatusNoContent},
+		{"o=" + returning + "&lang=de", nil, http.StatusNoContent},
+		{"o=" + returning, []string{"Origin", "https://other.example"}, http.StatusForbidden},
+		{"o=AAAAAAAA", nil, http.StatusBadRequest},
+		{"o=", nil, http.StatusBadRequest},
+		{"", nil, http.StatusBadRequest},
+	} {
+		resp, body := w.send(http.MethodPost, "/stile/shop/view?"+test.query, "", test.headers...)
+		if resp.StatusCode != test.status || len(resp.Cookies()) > 0 {
+			t.Errorf("%s: status %d, want %d: %s", test.query, resp.StatusCode, test.status, body)
+		}
+	}
+	after := w.counted(tally.Filter{})
+	want := tally.Figures{Views: 3, Displays: 2, Custom: 1, OptIns: 1}
+	if diff := cmp.Diff(want, since(before, after)); diff != "" {
+		t.Error(diff)
+	}
+	if n := after.Tags["ga4"].Released; n != 1 {
+		t.Errorf("ga4 was released %d times", n)
 	}
 }

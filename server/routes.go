@@ -41,6 +41,7 @@ func (s *Server) routes() *echo.Echo {
 	e.Match(get, "/stile/:site/preferences", s.preferences)
 	e.POST("/stile/:site/choice", s.choose, limited)
 	e.POST("/stile/:site/withdraw", s.withdraw, limited)
+	e.POST("/stile/:site/view", s.view, limited)
 	e.POST("/stile/:site/event", s.event) // it bounds the body itself
 	e.POST("/stile/:site/seen", s.seen, limited)
 	e.POST("/stile/:site/erase", s.erase, limited)

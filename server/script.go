@@ -10,6 +10,7 @@ import (
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/cookie"
 	"github.com/stilehq/stile/server/gate"
+	"github.com/stilehq/stile/server/tally"
 )
 
 // Header values that are the same in every answer, made once. net/http does not change them.
@@ -83,11 +84,12 @@ func (s *Server) outcome(r *http.Request, snap *snapshot, st *site, q query) (ou
 	d := consent.Decide(st.Site, v)
 	turn := st.gate.Turn()
 	spoken := st.language(q.lang, lang)
-	a, err := st.gate.Answer(&d, spoken)
+	did := tally.OutcomeOf(st.Site, &d)
+	a, err := st.answer(&d, spoken, did)
 	if err != nil {
 		return outcome{}, nil, err
 	}
-	o := outcome{answer: a, etag: []string{a.ETag}, asked: d.Ask, counters: st.counters(&v, &d, spoken)}
+	o := outcome{answer: a, etag: []string{a.ETag}, asked: d.Ask, counters: st.counters(&v, &d, spoken, did)}
 	if d.Choice != nil {
 		o.until = d.Choice.Time.Add(st.Remembers(d.Regime))
 	}

@@ -24,6 +24,7 @@
 //	retention: 3y                           # how long records are kept: d, m or y; {keep: 3y, then: anonymise} leaves counts
 //	appearance: {position: bottom, theme: auto, accent: "#0b5fff", control: auto}
 //	words: {en: {choose: "Choose myself"}}  # words of the site's own
+//	page_views: true                        # count page views in place of answers of the script
 //	per_vendor: true                        # each vendor can be switched off by itself
 //	minors: {age: 14, guardian: true}       # visitors under the age cannot consent by themselves
 //	sightings: 0.05                         # share of page views that report the third-party hosts they loaded from

@@ -30,6 +30,7 @@ func (r *reader) site(root value) *consent.Site {
 	s.Tags = r.tags(f.get("tags"), s)
 	s.Modes = r.modes(f.get("google"), s)
 	s.SinglePage = f.get("single_page").boolean(false)
+	s.PageViews = f.get("page_views").boolean(false)
 	s.Memory = memory(f.get("remember"))
 	s.Retention = retention(f.get("retention"), s.Memory)
 	s.Appearance = r.appearance(f.get("appearance"))

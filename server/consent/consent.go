@@ -30,6 +30,7 @@ type Site struct {
 	Words        map[string]map[string]string // the site's own words: language, then the word's name
 	Minors       Minors
 	SinglePage   bool // its pages change without being loaded: a page view is what the address says
+	PageViews    bool // page views are counted in place of answers: each page sends a request for it
 	PerVendor    bool // each vendor can be switched off by itself (B5)
 
 	Sightings float64  // share of page views that report what they loaded, over 0 and at most 1; 0: none does

@@ -122,7 +122,7 @@ func allGranted(t *testing.T, s *consent.Site) int {
 // best is the size of an answer in brotli at its best.
 func best(t *testing.T, g *Gate, d *consent.Decision, lang string) int {
 	t.Helper()
-	text, err := g.compose(d, lang)
+	text, err := g.compose(d, lang, "")
 	if err != nil {
 		t.Fatal(err)
 	}

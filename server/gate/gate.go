@@ -112,7 +112,12 @@ func (g *Gate) Close() { g.kept.close() }
 
 // Answer returns the script for a decision, with the banner in lang (one of Site.Languages) if the visitor must be asked.
 func (g *Gate) Answer(d *consent.Decision, lang string) (*Answer, error) {
-	return g.kept.get(answerKey(d, lang), func() (string, error) { return g.compose(d, lang) })
+	return g.kept.get(answerKey(d, lang), func() (string, error) { return g.compose(d, lang, "") })
+}
+
+// Viewed is Answer for a site that counts page views: the page tells of each by the outcome's name.
+func (g *Gate) Viewed(d *consent.Decision, lang, outcome string) (*Answer, error) {
+	return g.kept.get(answerKey(d, lang)+"|"+outcome, func() (string, error) { return g.compose(d, lang, outcome) })
 }
 
 // answerKey names an answer by all that it depends on.
@@ -140,7 +145,7 @@ func bit(b bool) int {
 	return 0
 }
 
-func (g *Gate) compose(d *consent.Decision, lang string) (string, error) {
+func (g *Gate) compose(d *consent.Decision, lang, outcome string) (string, error) {
 	state, err := g.state(d, lang)
 	if err != nil {
 		return "", err
@@ -163,7 +168,11 @@ func (g *Gate) compose(d *consent.Decision, lang string) (string, error) {
 		last = ");stile._(0,0," + g.parts.walk + ")\n"
 	}
 	last = g.sampled(last)
+	tell := g.viewed(outcome)
 	if !d.Ask && !d.Tell {
+		if tell != "" {
+			first += ",null," + tell
+		}
 		return first + last, nil
 	}
 	v, err := g.View(d, lang)
@@ -178,7 +187,23 @@ func (g *Gate) compose(d *consent.Decision, lang string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("drawing the banner in %s: %w", lang, err)
 	}
-	return first + "," + g.parts.act + "," + call(what, append([]string{markup}, text...)...) + last, nil
+	ui := call(what, append([]string{markup}, text...)...)
+	if tell != "" {
+		ui = "k=>{(" + ui + ")(k);(" + tell + ")(k)}"
+	}
+	return first + "," + g.parts.act + "," + ui + last, nil
+}
+
+// viewed is a function of the kernel that tells of the page view; "" where nobody wants to know.
+func (g *Gate) viewed(outcome string) string {
+	if outcome == "" {
+		return ""
+	}
+	walk := ""
+	if g.site.SinglePage {
+		walk = "," + g.parts.walk
+	}
+	return "k=>(" + g.parts.view + ")(k," + literal(outcome) + walk + ")"
 }
 
 // call is a function of the kernel that calls a part with it and some text.

@@ -261,7 +261,7 @@ func TestPromiseGenerated(t *testing.T) {
 			v.Choice = nil
 		}
 		d := consent.Decide(s, v)
-		text, err := g.compose(&d, "en") // that its encodings are the same text is tested above
+		text, err := g.compose(&d, "en", "") // that its encodings are the same text is tested above
 		if err != nil {
 			t.Fatal(err)
 		}

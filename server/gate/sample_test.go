@@ -22,7 +22,7 @@ func TestSampled(t *testing.T) {
 			refused := s.Refuse()
 			refused.Time = now
 			d := consent.Decide(s, consent.Visit{Choice: &refused, Now: now})
-			text, err := g.compose(&d, "en")
+			text, err := g.compose(&d, "en", "")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -36,7 +36,7 @@ func TestThroughTheGate(t *testing.T) {
 			v.Choice = &c
 		}
 		d := consent.Decide(s, v)
-		text, err := g.compose(&d, "en")
+		text, err := g.compose(&d, "en", "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,9 +16,9 @@ func (g *Gate) versionOf() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	shown := make([]string, len(notices))
+	var shown []string
 	for i := range notices {
-		shown[i] = notices[i].Hash
+		shown = append(shown, notices[i].Hash)
 	}
 	slices.Sort(shown)
 	sum := sha256.Sum256([]byte(strings.Join(append(shown, g.style.banner), "\x00")))

@@ -10,6 +10,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"sync"
 )
 
 // A stored sheet is a byte for the version, a byte that tells whether the rest is compressed, and then, with every number a
@@ -65,8 +66,8 @@ func (s *sheet) plain() []byte {
 	b = binary.AppendUvarint(b, uint64(len(sections)))
 	for _, sec := range sections {
 		at, _ := slices.BinarySearch(names, sec.name)
-		b = binary.AppendUvarint(b, uint64(at)) //nolint:gosec // a place
-		b = append(b, byte(sec.labels), byte(len(sec.rules)))
+		b = binary.AppendUvarint(b, uint64(at))               //nolint:gosec // a place
+		b = append(b, byte(sec.labels), byte(len(sec.rules))) //nolint:gosec // mostLabels and mostCounts
 		b = append(b, sec.rules...)
 		if sec.visitors {
 			b = append(b, 1)
@@ -137,67 +138,90 @@ func decode(b []byte) (*sheet, error) {
 	case b[0] != version || b[1] > compressed:
 		return nil, errDamaged
 	}
-	raw := b[2:]
-	if b[1] == compressed {
-		var err error
-		if raw, err = inflate(raw); err != nil {
-			return nil, err
+	var s *sheet
+	read := func(raw []byte) {
+		d := decoder{raw: raw}
+		if s = d.sheet(); d.bad || d.left() > 0 {
+			s = nil
 		}
 	}
-	d := decoder{rest: raw}
-	s := d.sheet()
-	if d.bad || len(d.rest) > 0 {
+	if b[1] == plain {
+		read(b[2:])
+	} else if err := inflate(b[2:], read); err != nil {
+		return nil, err
+	}
+	if s == nil {
 		return nil, errDamaged
 	}
 	return s, nil
 }
 
-func inflate(b []byte) ([]byte, error) {
+// inflaters are used again: one is 40 KB.
+var inflaters = sync.Pool{New: func() any { return &inflater{r: flate.NewReader(nil)} }}
+
+type inflater struct {
+	r   io.ReadCloser
+	out bytes.Buffer
+}
+
+// inflate calls fn with what was compressed, which is fn's until it returns.
+func inflate(b []byte, fn func(raw []byte)) error {
+	in := inflaters.Get().(*inflater)
+	defer inflaters.Put(in)
 	from := bytes.NewReader(b)
-	r := flate.NewReader(from)
-	raw, err := io.ReadAll(io.LimitReader(r, mostBytes+1))
-	if err != nil || len(raw) > mostBytes || from.Len() > 0 {
-		return nil, errDamaged
+	_ = in.r.(flate.Resetter).Reset(from, nil) // there is no dictionary that could be wrong
+	in.out.Reset()
+	n, err := in.out.ReadFrom(io.LimitReader(in.r, mostBytes+1))
+	if err != nil || n > mostBytes || from.Len() > 0 {
+		return errDamaged
 	}
-	return raw, nil
+	fn(in.out.Bytes())
+	return nil
 }
 
 // decoder reads as long as all is well.
 type decoder struct {
-	rest []byte
-	bad  bool
+	raw []byte
+	at  int
+	bad bool
 }
 
-func (d *decoder) fail() { d.bad, d.rest = true, nil }
+func (d *decoder) fail() { d.bad, d.at = true, len(d.raw) }
+
+func (d *decoder) left() int { return len(d.raw) - d.at }
 
 func (d *decoder) number(most uint64) uint64 {
-	if len(d.rest) > 0 && d.rest[0] < 0x80 && uint64(d.rest[0]) <= most { // most are small
-		n := uint64(d.rest[0])
-		d.rest = d.rest[1:]
-		return n
+	if d.at < len(d.raw) && d.raw[d.at] < 0x80 { // most are small
+		if n := uint64(d.raw[d.at]); n <= most {
+			d.at++
+			return n
+		}
 	}
-	n, size := binary.Uvarint(d.rest)
-	if size <= 0 || n > most || size > 1 && d.rest[size-1] == 0 { // the same number is always written the same
+	return d.long(most)
+}
+
+func (d *decoder) long(most uint64) uint64 {
+	n, size := binary.Uvarint(d.raw[d.at:])
+	if size <= 0 || n > most || size > 1 && d.raw[d.at+size-1] == 0 { // the same number is always written the same
 		d.fail()
 		return 0
 	}
-	d.rest = d.rest[size:]
+	d.at += size
 	return n
 }
 
 func (d *decoder) text(n int) string {
-	if n > len(d.rest) {
+	if n > d.left() {
 		d.fail()
 		return ""
 	}
-	text := string(d.rest[:n])
-	d.rest = d.rest[n:]
-	return text
+	d.at += n
+	return string(d.raw[d.at-n : d.at])
 }
 
 func (d *decoder) sheet() *sheet {
 	s := &sheet{}
-	n := int(d.number(uint64(len(d.rest)))) //nolint:gosec // at most what there is
+	n := int(d.number(uint64(d.left()))) //nolint:gosec // at most what there is
 	s.names = make([]string, 0, n)
 	for i := range n {
 		name := d.text(int(d.number(longestName))) //nolint:gosec // bounded
@@ -223,14 +247,14 @@ func (d *decoder) section(names []string) *section {
 		d.fail()
 		return s
 	}
-	last := uint64(len(names) - 1)
+	last := uint64(len(names) - 1) //nolint:gosec // there is one
 	s.name = names[d.number(last)]
 	s.labels = int(d.number(mostLabels))        //nolint:gosec // bounded
 	s.rules = d.text(int(d.number(mostCounts))) //nolint:gosec // bounded
 	s.visitors = d.number(1) == 1
-	rows := int(d.number(uint64(len(d.rest) + 1))) //nolint:gosec // at most what there is
+	rows := int(d.number(uint64(d.left() + 1))) //nolint:gosec // at most what there is
 	width := s.labels + len(s.rules)
-	if d.bad || s.labels == 0 || len(s.rules) == 0 || rows > len(d.rest)/width || s.visitors && s.labels < visitorLabels ||
+	if d.bad || s.labels == 0 || len(s.rules) == 0 || rows > d.left()/width || s.visitors && s.labels < visitorLabels ||
 		bytes.ContainsFunc([]byte(s.rules), func(r rune) bool { return r != ruleSum && r != ruleLatest }) {
 		d.fail()
 		return s

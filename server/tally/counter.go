@@ -30,6 +30,8 @@ type Site struct {
 	counters map[Visit]*Counter
 	day      Day
 	pages    map[Day]*page // days that are not stored in full, and the present one
+
+	announced announcements
 }
 
 const (

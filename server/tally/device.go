@@ -35,19 +35,24 @@ func ClassOf(h http.Header) Class {
 		agent = agent[:512]
 	}
 	if at := strings.IndexByte(agent, '('); at >= 0 {
-		for _, platform := range [...]string{"Windows NT", "Macintosh", "X11"} {
-			if strings.HasPrefix(agent[at+1:], platform) {
-				return Desktop
+		for _, p := range platforms {
+			if strings.HasPrefix(agent[at+1:], p.begins) {
+				return p.class
 			}
 		}
 	}
 	switch {
-	case strings.Contains(agent, "iPad"), strings.Contains(agent, "Tablet"), strings.Contains(agent, "PlayBook"), strings.Contains(agent, "Kindle"):
-		return Tablet
-	case strings.Contains(agent, "Mobi"), strings.Contains(agent, "iPhone"), strings.Contains(agent, "iPod"):
+	case strings.Contains(agent, "Mobi"):
 		return Phone
-	case strings.Contains(agent, "Android") && !strings.Contains(agent, "TV"):
+	case strings.Contains(agent, "Android") && !strings.Contains(agent, "TV"), strings.Contains(agent, "Tablet"),
+		strings.Contains(agent, "Kindle"):
 		return Tablet // Android's telephones say Mobile
 	}
 	return Desktop
 }
+
+// platforms are how the first parenthesis of most User-Agents begins.
+var platforms = [...]struct {
+	begins string
+	class  Class
+}{{"iPhone", Phone}, {"Windows NT", Desktop}, {"Macintosh", Desktop}, {"X11", Desktop}, {"iPad", Tablet}, {"iPod", Phone}}

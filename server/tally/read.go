@@ -214,6 +214,10 @@ type reader struct {
 	day   Day
 	names []string
 	*section
+
+	// What names stand for, by their places: found once for each, and not for each row.
+	by       [len(dimensions)][]*Figures
+	outcomes []*outcomeCount
 }
 
 func newReading(days []Day, f Filter) *reading {
@@ -243,7 +247,7 @@ func (r *reading) sheet(day Day, s *sheet) error {
 		if sec.form != known.form {
 			return errDamaged
 		}
-		known.read(r, &reader{day, s.names, sec})
+		known.read(r, newReader(day, s.names, sec))
 	}
 	return nil
 }
@@ -258,19 +262,47 @@ func (r *reading) wanted(names []string, labels []uint32) bool {
 	return true
 }
 
-// figures are all that a row counts for.
-func (r *reading) figures(from *reader, labels []uint32) [2 + len(dimensions)]*Figures {
-	to := [2 + len(dimensions)]*Figures{&r.out.Total, r.day[from.day]}
-	for i, d := range dimensions {
-		value := from.names[labels[i]]
-		f := r.by[d][value]
-		if f == nil {
-			f = &Figures{}
-			r.by[d][value] = f
-		}
-		to[2+i] = f
+func newReader(day Day, names []string, sec *section) *reader {
+	r := &reader{day: day, names: names, section: sec, outcomes: make([]*outcomeCount, len(names))}
+	for i := range r.by {
+		r.by[i] = make([]*Figures, len(names))
 	}
-	return to
+	return r
+}
+
+// count adds to all figures that a row counts for.
+func (r *reading) count(from *reader, labels []uint32, more *Figures) {
+	r.out.Total.add(more)
+	if day := r.day[from.day]; day != nil {
+		day.add(more)
+	}
+	for i, d := range dimensions {
+		f := from.by[i][labels[i]]
+		if f == nil {
+			value := from.names[labels[i]]
+			if f = r.by[d][value]; f == nil {
+				f = &Figures{}
+				r.by[d][value] = f
+			}
+			from.by[i][labels[i]] = f
+		}
+		f.add(more)
+	}
+}
+
+func (f *Figures) add(more *Figures) {
+	f.Views += more.Views
+	f.Displays += more.Displays
+	f.Unsure += more.Unsure
+	f.Crawlers += more.Crawlers
+	f.Signals += more.Signals
+	f.AcceptAll += more.AcceptAll
+	f.RejectAll += more.RejectAll
+	f.Custom += more.Custom
+	f.Changes += more.Changes
+	f.Withdrawals += more.Withdrawals
+	f.OptOuts += more.OptOuts
+	f.OptIns += more.OptIns
 }
 
 func (r *reading) answers(from *reader) {
@@ -279,25 +311,29 @@ func (r *reading) answers(from *reader) {
 		if !r.wanted(from.names, labels) {
 			continue
 		}
-		text := from.names[labels[5]]
-		o := r.outcomes[text]
+		o := from.outcomes[labels[5]]
 		if o == nil {
-			flags, _ := flagsOf(text)
-			o = &outcomeCount{flags: flags}
-			r.outcomes[text] = o
+			o = r.outcome(from.names[labels[5]])
+			from.outcomes[labels[5]] = o
 		}
 		n := counts[0]
 		o.n, o.last = o.n+n, max(o.last, counts[1])
-		for _, f := range r.figures(from, labels) {
-			if f != nil {
-				f.answers(o.flags, n)
-			}
-		}
+		r.count(from, labels, answerFigures(o.flags, n))
 	}
 }
 
-func (f *Figures) answers(flags string, n int64) {
-	f.Views += n
+func (r *reading) outcome(text string) *outcomeCount {
+	o := r.outcomes[text]
+	if o == nil {
+		flags, _ := flagsOf(text)
+		o = &outcomeCount{flags: flags}
+		r.outcomes[text] = o
+	}
+	return o
+}
+
+func answerFigures(flags string, n int64) *Figures {
+	f := &Figures{Views: n}
 	for _, flag := range flags {
 		switch flag {
 		case asked:
@@ -310,6 +346,7 @@ func (f *Figures) answers(flags string, n int64) {
 			f.Unsure += n
 		}
 	}
+	return f
 }
 
 func (r *reading) choices(from *reader) {
@@ -320,11 +357,7 @@ func (r *reading) choices(from *reader) {
 		}
 		n, name := counts[0], func(label int) string { return from.names[labels[label]] }
 		action, flags := consent.Action(name(5)), name(6)
-		for _, f := range r.figures(from, labels) {
-			if f != nil {
-				f.choice(action, flags, n)
-			}
-		}
+		r.count(from, labels, choiceFigures(action, flags, n))
 		if !interaction(strings.ContainsRune(flags, choiceAsked), action) {
 			continue
 		}
@@ -337,27 +370,29 @@ func (r *reading) choices(from *reader) {
 	}
 }
 
-func (f *Figures) choice(action consent.Action, flags string, n int64) {
+func choiceFigures(action consent.Action, flags string, n int64) *Figures {
+	f := &Figures{}
 	if strings.ContainsRune(flags, choiceOptOut) {
-		f.OptOuts += n
+		f.OptOuts = n
 	}
 	switch {
 	case action == consent.Withdraw:
-		f.Withdrawals += n
-		return
+		f.Withdrawals = n
+		return f
 	case !interaction(strings.ContainsRune(flags, choiceAsked), action):
-		f.Changes += n
-		return
+		f.Changes = n
+		return f
 	case action == consent.AcceptAll:
-		f.AcceptAll += n
+		f.AcceptAll = n
 	case action == consent.RejectAll:
-		f.RejectAll += n
+		f.RejectAll = n
 	default:
-		f.Custom += n
+		f.Custom = n
 	}
 	if action != consent.RejectAll && strings.ContainsRune(flags, choiceGrants) {
-		f.OptIns += n
+		f.OptIns = n
 	}
+	return f
 }
 
 func (r *reading) category(name string, more Category) {

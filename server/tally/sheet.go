@@ -52,7 +52,7 @@ func (s *sheet) place(name string) (id uint32, known bool) {
 	if s.ids == nil {
 		s.ids = make(map[string]uint32, len(s.names))
 		for i, n := range s.names {
-			s.ids[n] = uint32(i) //nolint:gosec // bounded by what a sheet may have
+			s.ids[n] = uint32(i)
 		}
 	}
 	id, known = s.ids[name]
@@ -63,7 +63,7 @@ func (s *sheet) place(name string) (id uint32, known bool) {
 func (s *sheet) id(name string) uint32 {
 	id, known := s.place(name)
 	if !known {
-		id = uint32(len(s.names)) //nolint:gosec // the same
+		id = uint32(len(s.names)) //nolint:gosec // bounded by what a sheet may have
 		name = strings.Clone(name)
 		s.names = append(s.names, name)
 		s.ids[name] = id

@@ -59,6 +59,7 @@ type Tally struct {
 
 	days days
 
+	wake    chan struct{} // flushes before its time
 	stop    context.CancelFunc
 	stopped chan struct{}
 }
@@ -67,6 +68,7 @@ type Tally struct {
 func Open(o Options) *Tally {
 	t := &Tally{
 		db: o.Database, now: o.Now, log: o.Log, writer: uuid.NewString(), sites: map[string]*Site{}, stopped: make(chan struct{}),
+		wake: make(chan struct{}, 1),
 	}
 	if t.now == nil {
 		t.now = time.Now
@@ -111,6 +113,7 @@ func (t *Tally) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-t.wake:
 		case <-time.After(min(FlushEvery, midnight.Sub(now))):
 		}
 		_ = t.Flush(ctx) // it has said so
@@ -171,12 +174,15 @@ func (s *Site) collect(now time.Time) (entries []entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.drain(minuteOf(now))
-	s.day = DayOf(now)
+	if day := DayOf(now); day != s.day {
+		s.day = day
+		s.announced.turn()
+	}
 	oldest := DayOf(now.AddDate(0, 0, -Wait))
 	for day, p := range s.pages {
 		switch {
 		case day < oldest:
-			s.tally.log.Error("figures are lost: the database was away for too long", "site", s.name, "day", day)
+			s.tally.log.Error("figures are lost: they could not be stored for too long", "site", s.name, "day", day)
 			delete(s.pages, day)
 		case p.changed != p.stored:
 			entries = append(entries, entry{s, day, p, p.sheet.copy(), p.changed})
