@@ -53,6 +53,7 @@ func (s *Server) routes() *echo.Echo {
 	publish(e, s.merkle)
 	e.Match(get, "/stile/log/keys", s.publicKeys, openToAll)
 
+	s.adminRoutes(e)
 	e.GET("/healthz", s.healthy)
 	e.GET("/readyz", s.ready)
 	e.GET("/metrics", s.metrics.handler())

@@ -21,6 +21,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/stilehq/stile/server/account"
 	"github.com/stilehq/stile/server/config"
 	"github.com/stilehq/stile/server/keys"
 	"github.com/stilehq/stile/server/ledger"
@@ -59,6 +60,8 @@ type Server struct {
 	merkle   publicLog // nil: no log is published
 	outbox   *outbox.Outbox
 	metrics  *metrics
+	accounts *account.Accounts
+	admin    http.Handler // the dashboard
 	current  atomic.Pointer[snapshot]
 	asking   asking
 	saidAway atomic.Int64 // unix nanoseconds, see away
@@ -129,6 +132,9 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 		return nil, fmt.Errorf("cannot listen on %s: %w; end what uses it, or name another with --listen", opts.Listen, err)
 	}
 	s.onStop("listener", func(context.Context) error { _ = s.listener.Close(); return nil })
+	if err := s.openDashboard(); err != nil {
+		return nil, err
+	}
 	s.echo = s.routes()
 	s.http = &http.Server{
 		// Header and body share one deadline, and answers have none, since they fit the socket's buffer: each deadline is

@@ -14,6 +14,7 @@ import (
 	"github.com/stilehq/stile/server/config"
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/cookie"
+	"github.com/stilehq/stile/server/dashboard"
 	"github.com/stilehq/stile/server/gate"
 	"github.com/stilehq/stile/server/keys"
 	"github.com/stilehq/stile/server/ledger"
@@ -26,6 +27,7 @@ import (
 type snapshot struct {
 	sites   map[string]*site
 	report  config.Report // warnings of the files that they were read from
+	listed  []dashboard.Site
 	keys    keys.Ring
 	codec   *cookie.Codec
 	mail    *mail.Codec
@@ -93,6 +95,7 @@ func (s *Server) load(ctx context.Context) (*snapshot, error) {
 		}
 		snap.sites[c.Name] = compiled
 	}
+	snap.listed = snap.list()
 	return snap, nil
 }
 

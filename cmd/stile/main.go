@@ -37,6 +37,7 @@ type commands struct {
 	Records  recordsCommand  `cmd:"" help:"Show, export, erase and verify records of consent."`
 	Requests requestsCommand `cmd:"" help:"Print what a site's visitors asked for (see, copy, correct, delete), and by when it is due; or mark it as answered."`
 	Mail     mailCommand     `cmd:"" help:"Make the links of a newsletter, or print how often they were followed."`
+	User     userCommand     `cmd:"" help:"Say who may open the dashboard, under /admin/. Nobody may by default."`
 	Backup   backupCommand   `cmd:"" help:"Copy the ledger, while it is served, and the keys to one file."`
 	Restore  restoreCommand  `cmd:"" help:"Put a backup in place."`
 	Schema   schemaCommand   `cmd:"" help:"Print the JSON schema of stile.yaml, for editors."`

@@ -1,5 +1,9 @@
 // Package account keeps who may open the dashboard: users, by password or by an OpenID provider, and their sessions.
 // Nobody may by default: stile user add makes the first.
+//
+// A password is kept as argon2id makes it. A session is 32 random bytes that the browser has in a signed cookie; the ledger's
+// database has their SHA-256 alone, so that who reads it has nobody's session, and a row that is deleted ends one at once.
+// Every log-in, log-out and change of a user is in the audit trail, in the transaction that makes it.
 package account
 
 import (
@@ -35,7 +39,7 @@ func ParseRole(name string) (Role, error) {
 
 // User is one who may open the dashboard.
 type User struct {
-	Name    string // 1 to 64 of letters, digits, and .@_-
+	Name    string // 1 to 64 of a-z, digits, and .@_-
 	Role    Role
 	Issuer  string // of the OpenID provider that says who it is; "": a password does
 	Subject string // there

@@ -89,6 +89,7 @@ func LoadAll(path string, o Options) ([]*consent.Site, Report) {
 	var sites []*consent.Site
 	var report Report
 	first := map[string]string{}
+	report.Files = first
 	for _, file := range files {
 		site, r := load(file, o)
 		if name := r.siteName; name.ok {

@@ -54,6 +54,8 @@ func (p Problem) String() string {
 // Report is everything that was found, by file and place.
 type Report struct {
 	Problems []Problem `json:"problems"`
+
+	Files map[string]string `json:"-"` // of the sites that LoadAll read, by name
 }
 
 // HasErrors tells whether something is worse than a warning.

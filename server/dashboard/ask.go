@@ -47,6 +47,9 @@ func (d *Dashboard) guarded(r route) http.Handler {
 }
 
 func (d *Dashboard) admit(r route, a *ask) error {
+	if a.user.Role == account.Nobody && r.role > account.Nobody {
+		return errNobody
+	}
 	if a.user.Role < r.role {
 		return fail(http.StatusForbidden, "this page is for the role %s, and %s is %s: ask an admin of this Stile", r.role, a.user.Name, a.user.Role)
 	}
@@ -65,9 +68,16 @@ func (d *Dashboard) admit(r route, a *ask) error {
 
 // respond is the one place where an error becomes a page. What went wrong inside is logged, never shown.
 func (d *Dashboard) respond(w http.ResponseWriter, a *ask, err error) {
+	if errors.Is(err, errNobody) {
+		d.turnAway(w, a)
+		return
+	}
 	var p *problem
+	var invalid *account.Invalid
 	switch {
 	case errors.As(err, &p):
+	case errors.As(err, &invalid):
+		p = &problem{http.StatusBadRequest, invalid.Error()}
 	case errors.Is(err, fs.ErrNotExist):
 		p = &problem{http.StatusNotFound, "there is nothing like that here"}
 	case errors.Is(err, ledger.ErrAway), errors.Is(err, ledger.ErrBusy):

@@ -9,8 +9,10 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
+	"github.com/stilehq/stile/server/account"
 	"github.com/stilehq/stile/server/config"
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/gate"
@@ -42,6 +44,10 @@ type Options struct {
 
 	// Alerts are what somebody should look at now, the most pressing first; nil: there are none.
 	Alerts func(context.Context) ([]Alert, error)
+
+	Accounts *account.Accounts              // nil: the request's context says who asks, and nobody logs in here
+	Secure   func(*http.Request) bool       // tells whether a request came by HTTPS
+	Client   func(*http.Request) netip.Addr // whose address it came from
 }
 
 // Alert is something that somebody should look at.
@@ -56,11 +62,12 @@ type Dashboard struct {
 	Options
 	assets assets
 	mux    *http.ServeMux
+	origin *http.CrossOriginProtection
 }
 
 // New makes a dashboard. Requests carry the user who asks in their context (account.WithUser); who is nobody sees nothing.
 func New(o Options) (*Dashboard, error) {
-	d := &Dashboard{Options: o}
+	d := &Dashboard{Options: o, origin: http.NewCrossOriginProtection()}
 	var err error
 	if d.assets, err = loadAssets(); err != nil {
 		return nil, err
@@ -73,6 +80,9 @@ func New(o Options) (*Dashboard, error) {
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; frame-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
+// mostBody is more than any form of the dashboard has.
+const mostBody = 64 << 10
+
 // ServeHTTP answers a request.
 func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
@@ -82,5 +92,14 @@ func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	d.mux.ServeHTTP(w, r)
+	r.Body = http.MaxBytesReader(w, r.Body, mostBody)
+	known, err := d.withUser(r)
+	if err == nil && d.origin.Check(r) != nil {
+		err = fail(http.StatusForbidden, "this form was sent from another site: nothing was changed")
+	}
+	if err != nil {
+		d.respond(w, &ask{Request: known, user: account.UserOf(known.Context())}, err)
+		return
+	}
+	d.mux.ServeHTTP(w, known)
 }

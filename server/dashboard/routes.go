@@ -19,6 +19,9 @@ func (d *Dashboard) routes() *http.ServeMux {
 	for _, r := range []route{
 		{"GET /admin/{$}", account.Viewer, d.home},
 		{"GET /admin/", account.Viewer, d.nothing},
+		{"GET /admin/login", account.Nobody, d.login},
+		{"POST /admin/login", account.Nobody, d.enter},
+		{"POST /admin/logout", account.Nobody, d.leave},
 	} {
 		mux.Handle(r.pattern, d.guarded(r))
 	}

@@ -50,6 +50,12 @@ const (
 	ActRestore   Act = "restore"
 	ActVerify    Act = "verify"
 	ActAnswer    Act = "answer" // a visitor's request
+
+	// Of who opens the dashboard.
+	ActLogin  Act = "login"
+	ActRefuse Act = "refuse" // log-ins, Count of them
+	ActLogout Act = "logout"
+	ActUser   Act = "user" // made, changed or removed
 )
 
 // Actors, beside operators.
@@ -82,7 +88,7 @@ var (
 
 // check refuses what is no entry, and what names somebody in an entry.
 func (a *Audit) check() error {
-	acts := []Act{ActShow, ActExport, ActErase, ActAnonymise, ActWithdraw, ActBackup, ActRestore, ActVerify, ActAnswer}
+	acts := []Act{ActShow, ActExport, ActErase, ActAnonymise, ActWithdraw, ActBackup, ActRestore, ActVerify, ActAnswer, ActLogin, ActRefuse, ActLogout, ActUser}
 	switch {
 	case !actor.MatchString(a.Actor) || utf8.RuneCountInString(a.Actor) > 100:
 		return fmt.Errorf("an entry of the audit trail has an actor: visitor, retention, operator or operator:NAME of at most 90 characters, not %.120q", a.Actor)
