@@ -52,6 +52,7 @@ type entrance struct {
 	Wrong      string // what was wrong, or ""
 	Nobody     bool   // there is no user at all
 	Unsafe     bool   // the address is no safe one
+	Provider   string // host of the OpenID provider, or ""
 }
 
 // login answers GET /admin/login.
@@ -72,6 +73,9 @@ func (d *Dashboard) entrance(w http.ResponseWriter, a *ask, status int, e entran
 		return err
 	}
 	e.Nobody, e.Unsafe = !any, !d.safe(a.Request)
+	if d.Accounts.OIDC != nil {
+		e.Provider = d.Accounts.OIDC.Host()
+	}
 	return d.draw(w, a, status, frame{Title: "Log in"}, login(e))
 }
 
@@ -120,7 +124,7 @@ func refusal(w http.ResponseWriter, err error) (status int, what string) {
 		return http.StatusUnauthorized, "This name and this password do not go together. Nothing says which of them is wrong."
 	case errors.As(err, &wait):
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.For.Seconds()))))
-		return http.StatusTooManyRequests, sentence(wait.Error())
+		return http.StatusTooManyRequests, sentence(wait.Error()) + "."
 	case errors.Is(err, account.ErrCrowded):
 		w.Header().Set("Retry-After", "5")
 		return http.StatusServiceUnavailable, "Too many people log in at once: try again in a moment."
@@ -201,6 +205,3 @@ func (d *Dashboard) safe(r *http.Request) bool {
 	ip := net.ParseIP(strings.Trim(host, "[]"))
 	return d.secure(r) || host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
 }
-
-// sentence writes a clause as one.
-func sentence(clause string) string { return strings.ToUpper(clause[:1]) + clause[1:] + "." }

@@ -20,6 +20,8 @@ func (d *Dashboard) routes() *http.ServeMux {
 		{"GET /admin/{$}", account.Viewer, d.home},
 		{"GET /admin/", account.Viewer, d.nothing},
 		{"GET /admin/login", account.Nobody, d.login},
+		{"GET /admin/login/oidc", account.Nobody, d.depart},
+		{"GET /admin/login/callback", account.Nobody, d.callback},
 		{"POST /admin/login", account.Nobody, d.enter},
 		{"POST /admin/logout", account.Nobody, d.leave},
 	} {
