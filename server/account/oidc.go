@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -263,6 +264,9 @@ func (o *OIDC) identify(ctx context.Context, code string, f flow) (identity, err
 	return o.read(id)
 }
 
+// subjectForm is that of a sub: OpenID Connect Core 1.0, 2.
+var subjectForm = regexp.MustCompile(`^[ -~]{1,255}$`)
+
 // read reads the claims of a token that was verified.
 func (o *OIDC) read(id *oidc.IDToken) (identity, error) {
 	var said struct {
@@ -271,7 +275,7 @@ func (o *OIDC) read(id *oidc.IDToken) (identity, error) {
 		Name     string `json:"preferred_username"`
 	}
 	var all map[string]any
-	if err := errors.Join(id.Claims(&said), id.Claims(&all)); err != nil || id.Subject == "" || len(id.Subject) > 255 {
+	if err := errors.Join(id.Claims(&said), id.Claims(&all)); err != nil || !subjectForm.MatchString(id.Subject) {
 		return identity{}, &Refusal{errors.New("its token has no claims that can be read")}
 	}
 	who := identity{subject: id.Subject, names: []string{said.Name}}
