@@ -17,7 +17,7 @@ import (
 // openDashboard makes the pages under /admin/, and what keeps others out of them.
 func (s *Server) openDashboard() (err error) {
 	s.accounts = account.New(account.Options{
-		Store: s.ledger, Now: s.now, Log: s.log, Keys: func() []keys.Secret { return s.current.Load().keys.Cookie },
+		Store: s.ledger, Now: s.now, Log: s.log, OIDC: s.opts.OIDC, Keys: func() []keys.Secret { return s.current.Load().keys.Cookie },
 	})
 	s.onStop("accounts", func(context.Context) error { return s.accounts.Close() })
 	s.admin, err = dashboard.New(dashboard.Options{

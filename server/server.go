@@ -41,6 +41,7 @@ type Options struct {
 	RegionFile   string         // MaxMind database that tells a region by address, "" for none
 	Proxies      region.Proxies // which are believed about the visitor's address
 	MailKey      string         // by which a mailer asks for tokens, 32 characters or more; "": none may
+	OIDC         *account.OIDC  // where users of the dashboard log in too, or nil
 	EventKey     string         // by which a site's own server sends events, "" for none
 
 	ForwardNetworks []netip.Prefix // networks that are not public and that vendors may be in all the same

@@ -17,6 +17,7 @@ import (
 
 type serveCommand struct {
 	givenKeys
+	oidcFlags
 	Path         string   `arg:"" optional:"" help:"A site's file, or a folder of them."`
 	Config       string   `env:"STILE_CONFIG" default:"stile.yaml" help:"The same as PATH."`
 	Listen       string   `env:"STILE_LISTEN" default:"127.0.0.1:8081" help:"Address to listen on."`
@@ -51,6 +52,9 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 		opts.Config = c.Path
 	}
 	if opts.Keys, err = c.ring(); err != nil {
+		return err
+	}
+	if opts.OIDC, err = c.oidcFlags.open(); err != nil {
 		return err
 	}
 	if opts.MailKey, err = bearerKey("mail", c.MailKeyFile); err != nil {

@@ -25,6 +25,7 @@ type Options struct {
 	Keys  func() []keys.Secret // that sign sessions, newest first; nil: no session is begun here
 	Now   func() time.Time     // nil: the clock
 	Log   *slog.Logger         // nil: the default one
+	OIDC  *OIDC                // nil: users log in by password alone
 }
 
 // Accounts are the users of a Stile and their sessions. They are safe for concurrent use.

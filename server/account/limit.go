@@ -102,7 +102,7 @@ func (l *limit) shrink(now time.Time) {
 		}
 	}
 	for key := range l.counts {
-		if len(l.counts) < mostCounts-3 {
+		if len(l.counts) <= mostCounts/4*3 { // so that it is seldom done
 			break
 		}
 		delete(l.counts, key)

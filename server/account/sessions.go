@@ -234,3 +234,22 @@ func (a *Accounts) End(ctx context.Context, name, id string) error {
 	}
 	return nil
 }
+
+// ChangePassword gives a user who knows their password another one. All their sessions end, and a new one is begun. Errors
+// are those of Login, and *Invalid.
+func (a *Accounts) ChangePassword(ctx context.Context, name, current, next string, from netip.Addr) ([]byte, error) {
+	if err := CheckPassword(name, next); err != nil {
+		return nil, err
+	}
+	if _, _, err := a.known(ctx, name, current, from); err != nil {
+		return nil, err
+	}
+	if err := a.SetPassword(ctx, ledger.Operator(name), name, next); err != nil {
+		return nil, err
+	}
+	u, kept, err := a.find(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return a.begin(ctx, u, kept, "after a new password")
+}

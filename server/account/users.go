@@ -233,7 +233,8 @@ func notLast(ctx context.Context, tx *sql.Tx, u User) error {
 }
 
 // EmailSubject stands in place of a subject until the user's first log-in, at which the provider says that the address is
-// theirs: from then on the subject counts, and whoever gets the address next is somebody else.
+// theirs: from then on the subject counts, and whoever gets the address next is somebody else. No provider has such a
+// subject: theirs are ASCII.
 func EmailSubject(address string) string {
-	return "mailto:" + strings.ToLower(strings.TrimSpace(address))
+	return "✉ " + strings.ToLower(strings.TrimSpace(address))
 }

@@ -182,7 +182,7 @@ func columnOf(b bucket, by string, x, slot, top float64) column {
 	wide := min(slot*.76, 8) // a single day is no wall
 	c := column{
 		X: across(x + (slot-wide)/2), Width: across(wide), Hit: across(x), HitWidth: across(slot),
-		Nothing: b.nothing(), Title: told(b, by),
+		Nothing: b.nothing(), Title: spelled(b, by),
 	}
 	below := int64(0)
 	for _, s := range series {
@@ -305,7 +305,7 @@ func brief(b bucket, by string) string {
 	return timeOf(b.From).Format("2 Jan")
 }
 
-func told(b bucket, by string) string {
+func spelled(b bucket, by string) string {
 	if b.nothing() {
 		return bucketName(b, by) + ": nothing was counted"
 	}

@@ -52,6 +52,7 @@ type entrance struct {
 	Wrong      string // what was wrong, or ""
 	Nobody     bool   // there is no user at all
 	Unsafe     bool   // the address is no safe one
+	Provider   string // host of the OpenID provider, or ""
 }
 
 // login answers GET /admin/login.
@@ -72,6 +73,9 @@ func (d *Dashboard) entrance(w http.ResponseWriter, a *ask, status int, e entran
 		return err
 	}
 	e.Nobody, e.Unsafe = !any, !d.safe(a.Request)
+	if d.Accounts.OIDC != nil {
+		e.Provider = d.Accounts.OIDC.Host()
+	}
 	return d.draw(w, a, status, frame{Title: "Log in"}, login(e))
 }
 

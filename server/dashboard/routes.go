@@ -23,8 +23,15 @@ func (d *Dashboard) routes() *http.ServeMux {
 		{"GET /admin/sites/{site}/sightings", account.Viewer, d.sightings},
 		{"GET /admin/", account.Viewer, d.nothing},
 		{"GET /admin/login", account.Nobody, d.login},
+		{"GET /admin/login/oidc", account.Nobody, d.depart},
+		{"GET /admin/login/callback", account.Nobody, d.callback},
 		{"POST /admin/login", account.Nobody, d.enter},
 		{"POST /admin/logout", account.Nobody, d.leave},
+		{"GET /admin/account", account.Viewer, d.account},
+		{"POST /admin/account/sessions", account.Viewer, d.endSession},
+		{"POST /admin/account/password", account.Viewer, d.changePassword},
+		{"GET /admin/users", account.Admin, d.users},
+		{"POST /admin/users", account.Admin, d.alterUser},
 	} {
 		mux.Handle(r.pattern, d.guarded(r))
 	}
