@@ -50,6 +50,8 @@ type Options struct {
 	Accounts *account.Accounts              // nil: the request's context says who asks, and nobody logs in here
 	Secure   func(*http.Request) bool       // tells whether a request came by HTTPS
 	Client   func(*http.Request) netip.Addr // whose address it came from
+
+	Officer // what only the privacy officer's pages need
 }
 
 // Alert is something that somebody should look at.
@@ -66,6 +68,7 @@ type Dashboard struct {
 	mux     *http.ServeMux
 	origin  *http.CrossOriginProtection
 	library func() (*vendors.Library, error) // read when a page first asks for it
+	acts    sync.Mutex // one act on a visitor's behalf at a time, so that one that is sent twice is done once
 }
 
 // New makes a dashboard. Requests carry the user who asks in their context (account.WithUser); who is nobody sees nothing.

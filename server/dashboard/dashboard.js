@@ -17,3 +17,20 @@ addEventListener('keydown', event => {
 addEventListener('click', event => {
   for (const details of open()) if (!details.contains(event.target)) details.open = false
 })
+
+// What goes on is looked at again until it has ended.
+async function follow() {
+  for (let part; (part = document.querySelector('[data-live]')); ) {
+    await new Promise((done) => setTimeout(done, 1000))
+    try {
+      const answer = await fetch(location.href)
+      const page = new DOMParser().parseFromString(await answer.text(), 'text/html')
+      const now = answer.ok && page.getElementById(part.id)
+      if (!now) return location.reload()
+      part.replaceWith(now)
+    } catch {
+      // the server is away: it is asked again
+    }
+  }
+}
+follow()
