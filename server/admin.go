@@ -20,9 +20,14 @@ func (s *Server) openDashboard() (err error) {
 		Store: s.ledger, Now: s.now, Log: s.log, OIDC: s.opts.OIDC, Keys: func() []keys.Secret { return s.current.Load().keys.Cookie },
 	})
 	s.onStop("accounts", func(context.Context) error { return s.accounts.Close() })
+	officer, err := s.officer()
+	if err != nil {
+		return err
+	}
 	s.admin, err = dashboard.New(dashboard.Options{
 		Sites: func() []dashboard.Site { return s.current.Load().listed }, Figures: s.figures, Ledger: s.ledger, Now: s.now, Log: s.log,
 		Accounts: s.accounts, Secure: secure, Client: s.opts.Proxies.Client,
+		Officer: officer,
 	})
 	return err
 }

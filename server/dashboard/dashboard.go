@@ -68,7 +68,7 @@ type Dashboard struct {
 	mux     *http.ServeMux
 	origin  *http.CrossOriginProtection
 	library func() (*vendors.Library, error) // read when a page first asks for it
-	acts    sync.Mutex // one act on a visitor's behalf at a time, so that one that is sent twice is done once
+	acts    sync.Mutex                       // one act on a visitor's behalf at a time, so that one that is sent twice is done once
 }
 
 // New makes a dashboard. Requests carry the user who asks in their context (account.WithUser); who is nobody sees nothing.

@@ -144,7 +144,7 @@ func viewJob(j *export.Job, user string) jobView {
 	state := jobTones[j.State]
 	v := jobView{
 		Path: jobPath(j.Order.Site, j.ID), Name: jobName(&j.Order), State: state.Name, Tone: state.Value, Wrong: j.Wrong, Begun: stampOf(j.Begun), Until: stampOf(j.Until),
-		Found: grouped(j.Found), Next: grouped(j.Next), End: grouped(j.End), Size: size(j.Bytes), Running: j.State == export.Running, Ready: j.State == export.Ready,
+		Found: things(j.Found, "record"), Next: grouped(j.Next), End: grouped(j.End), Size: size(j.Bytes), Running: j.State == export.Running, Ready: j.State == export.Ready,
 	}
 	if j.Order.By != user {
 		v.By = j.Order.By
@@ -175,6 +175,14 @@ func jobName(o *export.Order) string {
 		text += ", regime " + o.Regime
 	}
 	return text + ", " + map[string]string{"csv": "CSV", "jsonl": "JSON", "27560": "TS 27560"}[o.Kind]
+}
+
+// things are a number of things: "1 record", "1,234 records".
+func things(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return grouped(n) + " " + what + "s"
 }
 
 // size is a number of bytes for people.

@@ -444,7 +444,7 @@ func TestWithdrawForVisitor(t *testing.T) {
 		t.Errorf("it says %q", got)
 	}
 	// A second time there is nothing to take back.
-	if got := textOf(o.sent(http.StatusConflict, records+"/act", form...).Find("[role=alert]")); !strings.Contains(got, "nothing is granted that could be taken back: nothing was changed") {
+	if got := textOf(o.sent(http.StatusConflict, records+"/act", form...).Find("[role=alert]")); !strings.Contains(got, "Nothing is granted that could be taken back: nothing was changed") {
 		t.Errorf("again: %q", got)
 	}
 	o.wantTrail(ledger.Audit{Actor: "operator:ada", Act: ledger.ActWithdraw, Site: "shop", Leaves: ledger.LeavesOf(1), Count: 1, Detail: "asked by telephone"})
@@ -480,7 +480,7 @@ func TestEraseForVisitor(t *testing.T) {
 	if err != nil || r.Note != "erased 2 records" || !r.Answered.Equal(now) {
 		t.Errorf("the request: %+v, %v", r, err)
 	}
-	if got := textOf(o.sent(http.StatusNotFound, records+"/act", form...).Find("[role=alert]")); !strings.Contains(got, "there is no record "+last.ID.String()) {
+	if got := textOf(o.sent(http.StatusNotFound, records+"/act", form...).Find("[role=alert]")); !strings.Contains(got, "There is no record "+last.ID.String()) {
 		t.Errorf("again: %q", got)
 	}
 	o.wantTrail(
@@ -504,7 +504,7 @@ func TestActRefuses(t *testing.T) {
 	}{
 		{[]string{"do", "erase", "reason", "request", "request", "7KQ4-M2XD"}, http.StatusConflict, "Request 7KQ4-M2XD was answered on 22 Nov 2026: nothing was changed."},
 		{[]string{"do", "erase", "reason", "request", "request", "ZZZZ-ZZZZ"}, http.StatusNotFound, `Shop has no request "ZZZZ-ZZZZ": its requests are listed under Requests.`},
-		{[]string{"do", "forget", "reason", "asked in writing"}, http.StatusBadRequest, "what is to be done is withdraw or erase: go back to the records, and use the buttons there."},
+		{[]string{"do", "forget", "reason", "asked in writing"}, http.StatusBadRequest, "What is to be done is withdraw or erase: go back to the records, and use the buttons there."},
 		{[]string{"do", "erase", "reason", "asked in writing", "receipt", "x"}, http.StatusBadRequest, `"x" is no receipt: that is a UUID, such as 01938a5c-1c2d-7e3f-8a4b-5c6d7e8f9a0b.`},
 	} {
 		form := append([]string{"receipt", r.ID.String()}, test.form...)

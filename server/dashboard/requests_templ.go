@@ -39,7 +39,7 @@ func requestsPage(v requestsView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Requests that wait\"><table class=\"table\"><thead><tr><th scope=\"col\">Number</th><th scope=\"col\">What</th><th scope=\"col\">Due</th><th scope=\"col\">Left</th><th scope=\"col\">Asked</th></tr></thead> <tbody>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Requests that wait\"><table class=\"table broad\"><thead><tr><th scope=\"col\">Number</th><th scope=\"col\">What</th><th scope=\"col\">Due</th><th scope=\"col\">Left</th><th scope=\"col\">Asked</th></tr></thead> <tbody>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -131,7 +131,7 @@ func requestsPage(v requestsView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 14, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Requests that were answered\"><table class=\"table\"><thead><tr><th scope=\"col\">Number</th><th scope=\"col\">What</th><th scope=\"col\">Answered</th><th scope=\"col\">Asked</th></tr></thead> <tbody>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 14, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Requests that were answered\"><table class=\"table broad\"><thead><tr><th scope=\"col\">Number</th><th scope=\"col\">What</th><th scope=\"col\">Answered</th><th scope=\"col\">Asked</th></tr></thead> <tbody>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
