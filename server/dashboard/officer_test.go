@@ -725,6 +725,15 @@ func TestTrail(t *testing.T) {
 	}
 }
 
+// There is a word for each act that an entry may have.
+func TestActsHaveWords(t *testing.T) {
+	for _, act := range ledger.Acts() {
+		if called(acts, string(act)) == string(act) {
+			t.Errorf("no word for %s", act)
+		}
+	}
+}
+
 // ended is the page of an export that has ended.
 func (o *office) ended(path string) *goquery.Document {
 	o.t.Helper()
@@ -870,4 +879,60 @@ func TestExportRefuses(t *testing.T) {
 	if jobs := o.d.Exports.List("shop"); len(jobs) > 0 {
 		t.Errorf("begun: %+v", jobs)
 	}
+}
+
+// held is a ledger whose exports wait until they are let go.
+type held struct {
+	*ledger.Ledger
+	next chan struct{}
+}
+
+func (h held) Export(ctx context.Context, q ledger.Query, fn func(*ledger.Record) error) error {
+	err := h.Ledger.Export(ctx, q, fn)
+	select {
+	case <-h.next:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// A page of an export that goes on is loaded again, by its script or without one; too many at once are refused, and one
+// that is cancelled leaves nothing, on the trail neither.
+func TestExportUnderWay(t *testing.T) {
+	o := newOffice(t)
+	o.chose(1, nil)
+	log := held{o.ledger, make(chan struct{})}
+	jobs, err := export.OpenJobs(filepath.Join(t.TempDir(), "held"), log, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer jobs.Close()
+	o.d.Exports = jobs
+	var paths []string
+	for range 2 {
+		paths = append(paths, o.post(account.Officer, records+"/exports", "format", "csv").Header().Get("Location"))
+	}
+	doc := o.page(account.Officer, paths[0])
+	if doc.Find("head noscript").Text() != `<meta http-equiv="refresh" content="2">` || doc.Find("#export[data-live] progress").Length() != 1 {
+		t.Error("its page is not loaded again")
+	}
+	if got := textOf(doc.Find("main > form button").First()); got != "Cancel" {
+		t.Errorf("the button says %q", got)
+	}
+	if rec := o.ask(account.Officer, http.MethodGet, paths[0]+"/file"); rec.Code != http.StatusConflict {
+		t.Errorf("its file before it is ready: %d", rec.Code)
+	}
+	if got := textOf(o.sent(http.StatusTooManyRequests, records+"/exports", "format", "csv").Find("[role=alert]")); got != "2 exports are being written now: wait for one to end, or cancel one." {
+		t.Errorf("a third: %q", got)
+	}
+	if rec := o.post(account.Officer, paths[0]+"/delete"); rec.Code != http.StatusSeeOther {
+		t.Errorf("cancelled: %d", rec.Code)
+	}
+	log.next <- struct{}{}
+	doc = o.ended(paths[1])
+	if doc.Find("noscript").Length() != 0 || textOf(doc.Find("#export .badge")) != "ready" {
+		t.Errorf("at the end: %s", textOf(doc.Find("main")))
+	}
+	o.wantTrail(ledger.Audit{Actor: "operator:ada", Act: ledger.ActExport, Site: "shop", Leaves: ledger.LeavesOf(0), Count: 1, Detail: "csv"})
 }

@@ -58,6 +58,11 @@ const (
 	ActUser   Act = "user" // made, changed or removed
 )
 
+// Acts are all that there are.
+func Acts() []Act {
+	return []Act{ActShow, ActExport, ActErase, ActAnonymise, ActWithdraw, ActBackup, ActRestore, ActVerify, ActAnswer, ActLogin, ActRefuse, ActLogout, ActUser}
+}
+
 // Actors, beside operators.
 const (
 	Visitor   = "visitor"
@@ -88,11 +93,10 @@ var (
 
 // check refuses what is no entry, and what names somebody in an entry.
 func (a *Audit) check() error {
-	acts := []Act{ActShow, ActExport, ActErase, ActAnonymise, ActWithdraw, ActBackup, ActRestore, ActVerify, ActAnswer, ActLogin, ActRefuse, ActLogout, ActUser}
 	switch {
 	case !actor.MatchString(a.Actor) || utf8.RuneCountInString(a.Actor) > 100:
 		return fmt.Errorf("an entry of the audit trail has an actor: visitor, retention, operator or operator:NAME of at most 90 characters, not %.120q", a.Actor)
-	case !slices.Contains(acts, a.Act):
+	case !slices.Contains(Acts(), a.Act):
 		return fmt.Errorf("an entry of the audit trail has an act, and %q is none", a.Act)
 	case a.Time.IsZero():
 		return errors.New("an entry of the audit trail has a time")
