@@ -85,6 +85,9 @@ type Record struct {
 
 func (r *Record) key() key { return key{r.Site, r.Kind, r.Subject, r.Owner} }
 
+// MostListed is how many that hold, and how many that ended, Engine.List has at most.
+const MostListed = 200
+
 // Telling is one way by which an alert was or is to be told.
 type Telling struct {
 	Ended bool   // that it no longer holds, and not that it was raised

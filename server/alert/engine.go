@@ -27,6 +27,9 @@ type Way interface {
 	// Name is webhook or mail.
 	Name() string
 
+	// Place is what it is and where, without a secret: "webhook to hooks.chat.example".
+	Place() string
+
 	// Reaches tells whether anybody is told by it of a site's alerts, or of those of all sites, "".
 	Reaches(site string) bool
 
@@ -54,6 +57,7 @@ type Engine struct {
 	wake  chan struct{}
 
 	mu    sync.Mutex        // one look at a time
+	away  time.Time         // since when looks have failed; zero: the last did not
 	alone map[string]Record // raised while the database was away, by kind
 }
 
@@ -121,9 +125,13 @@ func (e *Engine) Look(ctx context.Context, holder string, full bool) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.here(ctx); err != nil {
+		if e.away.IsZero() {
+			e.away = e.Now()
+		}
 		e.byItself(ctx)
 		return err
 	}
+	e.away = time.Time{}
 	mine, err := e.Database.Claim(ctx, claimName, holder, e.Now(), claimTime)
 	if err != nil || !mine {
 		return err
@@ -182,7 +190,11 @@ func (e *Engine) ways(site string) (names []string) {
 
 // byItself tells what can only be told without the database: that it is away. Each process does that for itself.
 func (e *Engine) byItself(ctx context.Context) {
-	for _, a := range RulesHere(e.Here(ctx)) {
+	h := e.Here(ctx)
+	if h.Away.IsZero() || e.away.Before(h.Away) { // nobody may have chosen meanwhile, which is when the ledger finds out
+		h.Away = e.away
+	}
+	for _, a := range RulesHere(h) {
 		if a.Kind != Away {
 			continue
 		}
@@ -304,7 +316,15 @@ func Path(a Alert) string {
 
 // List is what holds, and what ended in the last 90 days, each newest first; bounded.
 func (e *Engine) List(ctx context.Context) ([]Record, error) {
-	return e.store.list(ctx, e.Now().Add(-keepFor), 200)
+	return e.store.list(ctx, e.Now().Add(-keepFor), MostListed)
+}
+
+// Places are where alerts are told: "webhook to hooks.chat.example".
+func (e *Engine) Places() (all []string) {
+	for _, w := range e.Ways {
+		all = append(all, w.Place())
+	}
+	return all
 }
 
 // Result is what came of a test.

@@ -32,6 +32,7 @@ type heard struct {
 }
 
 func (h *heard) Name() string             { return h.name }
+func (h *heard) Place() string            { return h.name }
 func (h *heard) Reaches(site string) bool { return slices.Contains(h.sites, site) }
 
 func (h *heard) Tell(_ context.Context, site string, all []Message) (string, error) {
@@ -308,8 +309,7 @@ func TestDatabaseAway(t *testing.T) {
 	db := open(t, ledger.Options{URL: line.URL(), Spool: filepath.Join(t.TempDir(), "spool.db"), Retry: 50 * time.Millisecond})
 	k := newDesk(t, db)
 	k.facts.Sites = []SiteFacts{overdue}
-	line.Cut()
-	k.here.Away = k.now
+	line.Cut() // and no choice comes by which the ledger would know
 	away := func() {
 		t.Helper()
 		if err := k.e.Look(t.Context(), "holder", true); !errors.Is(err, ledger.ErrAway) {
@@ -329,6 +329,7 @@ func TestDatabaseAway(t *testing.T) {
 	}
 	heardBy(t, k.hook, "raised database")
 	line.Heal()
+	k.here.Away = now
 	k.look() // it holds still: what was told is kept
 	heardBy(t, k.hook, "raised overdue shop 7KQ4-M2XD")
 	k.here.Away = time.Time{}

@@ -85,8 +85,8 @@ func (m *Mail) Name() string { return "mail" }
 // Reaches implements Way.
 func (m *Mail) Reaches(site string) bool { return len(m.to(site)) > 0 }
 
-// Place is the mail server's host.
-func (m *Mail) Place() string { return m.host }
+// Place implements Way.
+func (m *Mail) Place() string { return "e-mail by " + m.host }
 
 // Tell implements Way. Where a server refuses some of the addresses, the others are told.
 func (m *Mail) Tell(ctx context.Context, site string, all []Message) (place string, err error) {

@@ -161,7 +161,7 @@ func (r *relay) mailer(t *testing.T, scheme, user string, to ...string) *Mail {
 }
 
 var twoMessages = []Message{
-	{ID: "1", Alert: Alert{Site: "shop", Kind: OptIn, Text: "The opt-in rate fell to 30.0 % – zu wenig."}, Since: now, URL: "https://consent.shop.example/admin/sites/shop/"},
+	{ID: "1", Alert: Alert{Site: "shop", Kind: OptIn, Text: "The opt-in rate fell to 30.0% – zu wenig."}, Since: now, URL: "https://consent.shop.example/admin/sites/shop/"},
 	{ID: "2-ended", Ended: true, Alert: Alert{Site: "shop", Kind: Host, Text: "static.hotjar.com was seen."}, Since: now.Add(-time.Hour), Until: now},
 }
 
@@ -217,7 +217,7 @@ func checkLetter(t *testing.T, text string) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"The opt-in rate fell to 30.0 % – zu wenig.", "https://consent.shop.example/admin/sites/shop/", "Over: A host that nothing gates",
+		"The opt-in rate fell to 30.0% – zu wenig.", "https://consent.shop.example/admin/sites/shop/", "Over: A host that nothing gates",
 		"This held from 08:30 UTC on 23 November 2026 until 09:30 UTC on 23 November 2026.",
 	} {
 		if !strings.Contains(string(body), want) {

@@ -51,6 +51,7 @@ type Here struct {
 	Now      time.Time
 	Away     time.Time // since when the database is away; zero: it is not
 	Spooled  int       // choices that wait for it
+	Spools   bool      // choices are kept in a spool while it is away
 	Reload   string    // why the last reload was refused; "": it was not
 	Reloaded time.Time // and when
 	Refused  uint64    // choices that were refused in the last quarter of an hour, since too much came at once
@@ -99,8 +100,11 @@ func Rules(f Facts) (all []Alert) {
 // RulesHere are the alerts of a process that hold.
 func RulesHere(h Here) (all []Alert) {
 	if !h.Away.IsZero() && h.Now.Sub(h.Away) > awayTime {
-		all = append(all, Alert{Kind: Away, Text: fmt.Sprintf("The database has been away since %s. %s. Nothing is lost: bring the database back, "+
-			"and leave the data folder of this process alone.", moment(h.Away), counted(h.Spooled, "choice waits in the spool", "choices wait in the spool"))})
+		text := "Choices cannot be stored: visitors are told to try again. Look at the disk and at the log of stile serve."
+		if h.Spools {
+			text = counted(h.Spooled, "choice waits", "choices wait") + " in the spool. Nothing is lost: bring the database back, and leave the data folder of this process alone."
+		}
+		all = append(all, Alert{Kind: Away, Text: fmt.Sprintf("The database has taken nothing since %s. %s", moment(h.Away), text)})
 	}
 	if h.Reload != "" {
 		all = append(all, Alert{Kind: Reload, Text: fmt.Sprintf("A new configuration was refused at %s, and the old one goes on: %s",
@@ -193,7 +197,7 @@ func (s *SiteFacts) vendors() (all []Alert) {
 	return all
 }
 
-func percent(share float64) string { return fmt.Sprintf("%.1f %%", share*100) }
+func percent(share float64) string { return fmt.Sprintf("%.1f%%", share*100) }
 func moment(t time.Time) string    { return t.UTC().Format("15:04 UTC on 2 January 2006") }
 func date(t time.Time) string      { return t.UTC().Format("Monday 2 January 2006") }
 

@@ -77,8 +77,8 @@ func (w *Webhook) Name() string { return "webhook" }
 // Reaches implements Way.
 func (w *Webhook) Reaches(string) bool { return true }
 
-// Place is the webhook's host.
-func (w *Webhook) Place() string { return w.url.Host }
+// Place implements Way.
+func (w *Webhook) Place() string { return "webhook to " + w.url.Host }
 
 // Close lets go of connections.
 func (w *Webhook) Close() {
@@ -108,10 +108,10 @@ type hookData struct {
 func (w *Webhook) Tell(ctx context.Context, _ string, all []Message) (place string, err error) {
 	for i := range all {
 		if err := w.send(ctx, &all[i]); err != nil {
-			return w.Place(), err
+			return w.url.Host, err
 		}
 	}
-	return w.Place(), nil
+	return w.url.Host, nil
 }
 
 func (w *Webhook) send(ctx context.Context, m *Message) error {
