@@ -50,6 +50,8 @@ type Options struct {
 	Accounts *account.Accounts              // nil: the request's context says who asks, and nobody logs in here
 	Secure   func(*http.Request) bool       // tells whether a request came by HTTPS
 	Client   func(*http.Request) netip.Addr // whose address it came from
+	Watch    Watch                          // raises alerts; nil: nothing does
+	Health   func(context.Context) Health   // nil: nobody knows
 }
 
 // Alert is something that somebody should look at.
