@@ -19,7 +19,9 @@ import (
 	"github.com/stilehq/stile/server/alert"
 	"github.com/stilehq/stile/server/dashboard"
 	"github.com/stilehq/stile/server/ledger"
+	"github.com/stilehq/stile/server/sighting"
 	"github.com/stilehq/stile/server/tally"
+	"github.com/stilehq/stile/server/vendors"
 )
 
 // AlertOptions are how somebody is told what to look at. Addresses of a site's team are in its stile.yaml.
@@ -248,7 +250,7 @@ func (s *Server) siteFacts(ctx context.Context, st *site, now time.Time) (f aler
 	if err != nil {
 		return f, err
 	}
-	f.Ungated = ungated(st, week.Sightings, now)
+	f.Ungated = ungated(st, s.current.Load().library, week.Sightings, now)
 	last, err := s.figures.Report(ctx, st.Name, tally.Period{From: tally.DayOf(now.AddDate(0, 0, -1)), To: tally.DayOf(now)}, tally.Filter{})
 	if err != nil {
 		return f, err
@@ -284,44 +286,13 @@ func (s *Server) compared(ctx context.Context, site string, now time.Time) ([]ta
 	return r.Days, nil
 }
 
-// ungated are the hosts that pages were seen to load from, and that neither a tag of the site nor the site itself has.
-func ungated(st *site, seen []tally.Sighting, _ time.Time) (all []alert.HostFacts) {
-	for _, v := range seen {
-		if st.contacts(v.Host) {
-			continue
-		}
-		i := slices.IndexFunc(all, func(h alert.HostFacts) bool { return h.Name == v.Host })
-		if i < 0 {
-			i, all = len(all), append(all, alert.HostFacts{Name: v.Host})
-		}
-		all[i].Pages += v.Pages
-		if v.Chosen && v.State == "" {
-			all[i].Declined += v.Pages
-		}
+// ungated are the hosts that pages were seen to load from although nothing of the site gates them, as the page of sightings
+// speaks of them.
+func ungated(st *site, library *vendors.Library, seen []tally.Sighting, now time.Time) (all []alert.HostFacts) {
+	for _, said := range sighting.Sentences(st.Site, sighting.Judge(st.Site, library, seen, now)) {
+		all = append(all, alert.HostFacts{Name: said.Finding.Host, Pages: said.Pages, Text: said.Text})
 	}
 	return all
-}
-
-// contacts tells whether a host is the site's own, or one of its tags'.
-func (st *site) contacts(host string) bool {
-	if !strings.Contains(host, ".") { // "inline" and the like, of a policy's report
-		return true
-	}
-	for _, o := range st.Origins {
-		_, name, _ := strings.Cut(o, "://")
-		name = strings.TrimPrefix(strings.TrimPrefix(name, "*."), "www.")
-		if host == name || strings.HasSuffix(host, "."+name) {
-			return true
-		}
-	}
-	for i := range st.Tags {
-		for _, pattern := range st.Tags[i].Hosts {
-			if rest, wild := strings.CutPrefix(pattern, "*"); host == pattern || wild && (strings.HasSuffix(host, rest) || host == rest[1:]) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // pressing are the alerts that hold, as the home page lists them for who asks.

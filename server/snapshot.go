@@ -30,6 +30,7 @@ type snapshot struct {
 	report  config.Report // warnings of the files that they were read from
 	listed  []dashboard.Site
 	loaded  time.Time
+	library *vendors.Library
 	keys    keys.Ring
 	codec   *cookie.Codec
 	mail    *mail.Codec
@@ -78,7 +79,7 @@ func (s *Server) load(ctx context.Context) (*snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	snap := &snapshot{sites: map[string]*site{}, report: report, keys: ring, loaded: s.now()}
+	snap := &snapshot{sites: map[string]*site{}, report: report, keys: ring, loaded: s.now(), library: options.Vendors}
 	if snap.codec, err = cookie.NewCodec(ring.Cookie); err != nil {
 		return nil, err
 	}

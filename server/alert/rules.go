@@ -29,9 +29,9 @@ type SiteFacts struct {
 
 // HostFacts is a host that pages load from, and that no tag of the site gates.
 type HostFacts struct {
-	Name     string
-	Pages    int64 // page views on which it was seen in the last week
-	Declined int64 // of those, of visitors who had declined everything optional
+	Name  string
+	Pages int64  // page views on which it was seen in the last week
+	Text  string // a sentence about it
 }
 
 // RequestFacts is a visitor's request that was not answered.
@@ -163,12 +163,7 @@ func (s *SiteFacts) hosts() (all []Alert) {
 		if h.Pages < fewestPages {
 			continue
 		}
-		text := fmt.Sprintf("%s was seen on %d pages in the last week, and no tag of the site gates it.", h.Name, h.Pages)
-		if h.Declined > 0 {
-			text = fmt.Sprintf("%s was seen on %d pages in the last week, %d of them of visitors who had declined, and no tag of the site gates it.",
-				h.Name, h.Pages, h.Declined)
-		}
-		all = append(all, Alert{Site: s.Name, Kind: Host, Subject: h.Name, Text: text + " It stands in the pages themselves: take it out, and name it in stile.yaml."})
+		all = append(all, Alert{Site: s.Name, Kind: Host, Subject: h.Name, Text: h.Text + " This is of the last week; the page of sightings has the lines for stile.yaml."})
 	}
 	return all
 }
