@@ -22,6 +22,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/stilehq/stile/server/account"
+	"github.com/stilehq/stile/server/alert"
 	"github.com/stilehq/stile/server/config"
 	"github.com/stilehq/stile/server/keys"
 	"github.com/stilehq/stile/server/ledger"
@@ -46,6 +47,9 @@ type Options struct {
 
 	ForwardNetworks []netip.Prefix // networks that are not public and that vendors may be in all the same
 
+	AdminURL string // origin of the dashboard, for links in alerts: https://consent.shop.example; "" for none
+	Alerts   AlertOptions
+
 	Log *slog.Logger
 	Now func() time.Time // nil: the clock
 }
@@ -65,6 +69,10 @@ type Server struct {
 	metrics  *metrics
 	accounts *account.Accounts
 	admin    http.Handler // the dashboard
+	alerts   *alert.Engine
+	observed observed
+	refused  atomic.Pointer[refusal] // the last reload, where it failed
+	started  time.Time
 	current  atomic.Pointer[snapshot]
 	asking   asking
 	saidAway atomic.Int64 // unix nanoseconds, see away
@@ -90,6 +98,7 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	s.started = s.now()
 	defer func() {
 		if err != nil {
 			_ = s.Stop(ctx) // the error that stopped the start counts
@@ -137,6 +146,9 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 		return nil, fmt.Errorf("cannot listen on %s: %w; end what uses it, or name another with --listen", opts.Listen, err)
 	}
 	s.onStop("listener", func(context.Context) error { _ = s.listener.Close(); return nil })
+	if err := s.openAlerts(); err != nil {
+		return nil, err
+	}
 	if err := s.openDashboard(); err != nil {
 		return nil, err
 	}
@@ -174,6 +186,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	var jobs sync.WaitGroup
 	jobs.Go(func() { s.retain(ctx) })
+	jobs.Go(func() { s.alerts.Run(ctx) })
 	failed := make(chan error, 1)
 	go func() { failed <- s.http.Serve(s.listener) }()
 	select {
@@ -215,6 +228,7 @@ func (s *Server) Reload(ctx context.Context) error {
 		return errors.New("the server has stopped")
 	}
 	snap, err := s.load(ctx)
+	s.refuse(err)
 	if err != nil {
 		s.log.Error("the new configuration is not used; the old one goes on", "error", err)
 		return err

@@ -29,6 +29,8 @@ type snapshot struct {
 	sites   map[string]*site
 	report  config.Report // warnings of the files that they were read from
 	listed  []dashboard.Site
+	loaded  time.Time
+	library *vendors.Library
 	keys    keys.Ring
 	codec   *cookie.Codec
 	mail    *mail.Codec
@@ -77,7 +79,7 @@ func (s *Server) load(ctx context.Context) (*snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	snap := &snapshot{sites: map[string]*site{}, report: report, keys: ring}
+	snap := &snapshot{sites: map[string]*site{}, report: report, keys: ring, loaded: s.now(), library: options.Vendors}
 	if snap.codec, err = cookie.NewCodec(ring.Cookie); err != nil {
 		return nil, err
 	}

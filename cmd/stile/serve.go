@@ -18,6 +18,7 @@ import (
 type serveCommand struct {
 	givenKeys
 	oidcFlags
+	alertFlags
 	Path         string   `arg:"" optional:"" help:"A site's file, or a folder of them."`
 	Config       string   `env:"STILE_CONFIG" default:"stile.yaml" help:"The same as PATH."`
 	Listen       string   `env:"STILE_LISTEN" default:"127.0.0.1:8081" help:"Address to listen on."`
@@ -58,6 +59,10 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	if opts.MailKey, err = bearerKey("mail", c.MailKeyFile); err != nil {
+		return err
+	}
+	opts.AdminURL = c.AdminURL
+	if opts.Alerts, err = c.options(); err != nil {
 		return err
 	}
 	s, err := server.New(ctx, opts)

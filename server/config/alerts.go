@@ -69,7 +69,7 @@ func addresses(v value) (all []string) {
 }
 
 func drop(v value) int {
-	text, ok := v.line(maxLine)
+	text, ok := v.literal()
 	if !ok {
 		return defaultDrop
 	}

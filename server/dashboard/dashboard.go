@@ -51,7 +51,9 @@ type Options struct {
 	Secure   func(*http.Request) bool       // tells whether a request came by HTTPS
 	Client   func(*http.Request) netip.Addr // whose address it came from
 
-	Officer // what only the privacy officer's pages need
+	Officer                              // what only the privacy officer's pages need
+	Watch   Watch                        // raises alerts; nil: nothing does
+	Health  func(context.Context) Health // nil: nobody knows
 }
 
 // Alert is something that somebody should look at.

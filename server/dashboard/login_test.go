@@ -75,7 +75,7 @@ func (c *caller) login(name string) *caller {
 	return c
 }
 
-func alert(t *testing.T, rec *httptest.ResponseRecorder) string {
+func warned(t *testing.T, rec *httptest.ResponseRecorder) string {
 	t.Helper()
 	doc, err := goquery.NewDocumentFromReader(rec.Body)
 	if err != nil {
@@ -111,7 +111,7 @@ func TestLogInAndOut(t *testing.T) {
 	if rec := c.do(http.MethodGet, "/admin/", nil); rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), "ada") {
 		t.Errorf("the first page: %d", rec.Code)
 	}
-	if rec := c.do(http.MethodGet, "/admin/users", nil); rec.Code != http.StatusForbidden || !strings.Contains(alert(t, rec), "role admin") {
+	if rec := c.do(http.MethodGet, "/admin/users", nil); rec.Code != http.StatusForbidden || !strings.Contains(warned(t, rec), "role admin") {
 		t.Errorf("a viewer at an admin's page: %d", rec.Code)
 	}
 	if rec := c.do(http.MethodPost, "/admin/logout", nil); rec.Code != http.StatusSeeOther || c.cookie != nil {
@@ -142,7 +142,7 @@ func TestForeignForms(t *testing.T) {
 			"/admin/users": {"do": {"sessions"}, "name": {"ada"}}, "/admin/logout": nil, "/admin/login": {"name": {"ada"}, "password": {words}},
 		} {
 			rec := c.do(http.MethodPost, path, form, from)
-			if rec.Code != http.StatusForbidden || !strings.Contains(alert(t, rec), "another site") || len(rec.Result().Cookies()) > 0 {
+			if rec.Code != http.StatusForbidden || !strings.Contains(warned(t, rec), "another site") || len(rec.Result().Cookies()) > 0 {
 				t.Errorf("from %s to %s: %d", name, path, rec.Code)
 			}
 		}
@@ -183,7 +183,7 @@ func TestTooMany(t *testing.T) {
 		if i < 10 && rec.Code != http.StatusUnauthorized {
 			t.Fatalf("guess %d: %d", i, rec.Code)
 		}
-		if i == 10 && (rec.Code != http.StatusTooManyRequests || rec.Header().Get("Retry-After") == "" || !strings.Contains(alert(t, rec), "wait 15 minutes")) {
+		if i == 10 && (rec.Code != http.StatusTooManyRequests || rec.Header().Get("Retry-After") == "" || !strings.Contains(warned(t, rec), "wait 15 minutes")) {
 			t.Errorf("the last guess: %d, %v", rec.Code, rec.Header())
 		}
 	}
@@ -245,7 +245,7 @@ func TestOwnAccount(t *testing.T) {
 		"are not the same": {"current": {words}, "new": {words + "!"}, "again": {words + "?"}},
 		"at least 12":      {"current": {words}, "new": {"short"}, "again": {"short"}},
 	} {
-		if rec := c.do(http.MethodPost, "/admin/account/password", form); rec.Code < 400 || !strings.Contains(alert(t, rec), want) || !in(other) {
+		if rec := c.do(http.MethodPost, "/admin/account/password", form); rec.Code < 400 || !strings.Contains(warned(t, rec), want) || !in(other) {
 			t.Errorf("%s: %d", want, rec.Code)
 		}
 	}
@@ -268,7 +268,7 @@ func TestUsersPage(t *testing.T) {
 		"nothing like":     {"do": {"sessions"}, "name": {"bob"}},
 		"nothing that can": {"do": {"fly"}, "name": {"ada"}},
 	} {
-		if rec := post(form); rec.Code < 400 || rec.Code >= 500 || !strings.Contains(strings.ToLower(alert(t, rec)), want) {
+		if rec := post(form); rec.Code < 400 || rec.Code >= 500 || !strings.Contains(strings.ToLower(warned(t, rec)), want) {
 			t.Errorf("%s: %d", want, rec.Code)
 		}
 	}

@@ -114,7 +114,9 @@ func TestServe(t *testing.T) {
 		}
 		return madeUp(site, p, f)
 	}
+	k.d.Health, k.d.Watch = func(context.Context) Health { return healthy() }, &watch{}
 	if os.Getenv("STILE_LOOK_SITES") != "" {
+		k.d.Health, k.d.Watch = func(context.Context) Health { return ill() }, someAlerts()
 		sites := k.many(50)
 		k.d.Sites = func() []Site { return sites }
 		k.d.Alerts = func(ctx context.Context) ([]Alert, error) {

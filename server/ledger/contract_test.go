@@ -67,6 +67,8 @@ func contract(t *testing.T, made func(testing.TB) opener) {
 		{"an export beside a writer has all that was there", testExportWhileWriting},
 		{"an export ends when it is told to", testExportStops},
 		{"the sites are known", testSites},
+		{"the database tells how it is", testHealth},
+		{"requests that are due are found", testDue},
 		{"a closed ledger says so", testClosed},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, made(t)) })
