@@ -56,6 +56,9 @@ const (
 	ActRefuse Act = "refuse" // log-ins, Count of them
 	ActLogout Act = "logout"
 	ActUser   Act = "user" // made, changed or removed
+
+	ActShare  Act = "share"  // figures, by a link that was made
+	ActRevoke Act = "revoke" // such a link
 )
 
 // Actors, beside operators.
@@ -88,7 +91,7 @@ var (
 
 // check refuses what is no entry, and what names somebody in an entry.
 func (a *Audit) check() error {
-	acts := []Act{ActShow, ActExport, ActErase, ActAnonymise, ActWithdraw, ActBackup, ActRestore, ActVerify, ActAnswer, ActLogin, ActRefuse, ActLogout, ActUser}
+	acts := []Act{ActShow, ActExport, ActErase, ActAnonymise, ActWithdraw, ActBackup, ActRestore, ActVerify, ActAnswer, ActLogin, ActRefuse, ActLogout, ActUser, ActShare, ActRevoke}
 	switch {
 	case !actor.MatchString(a.Actor) || utf8.RuneCountInString(a.Actor) > 100:
 		return fmt.Errorf("an entry of the audit trail has an actor: visitor, retention, operator or operator:NAME of at most 90 characters, not %.120q", a.Actor)
