@@ -46,6 +46,8 @@ type Options struct {
 
 	ForwardNetworks []netip.Prefix // networks that are not public and that vendors may be in all the same
 
+	Note string // said on every page of the dashboard: that its figures are made up
+
 	Log *slog.Logger
 	Now func() time.Time // nil: the clock
 }
@@ -65,6 +67,7 @@ type Server struct {
 	metrics  *metrics
 	accounts *account.Accounts
 	admin    http.Handler // the dashboard
+	guests   http.Handler // what is shared of it
 	current  atomic.Pointer[snapshot]
 	asking   asking
 	saidAway atomic.Int64 // unix nanoseconds, see away

@@ -178,11 +178,8 @@ func (s Links) Make(ctx context.Context, w Wish, actor string, now time.Time) (t
 	if len(shelf.had) == 0 {
 		_, _ = rand.Read(l.seed[:]) // it never fails
 	}
-	// On the trail first: what is there and was not done is better than the other way round.
-	if err := s.note(ctx, ledger.ActShare, l, actor, fmt.Sprintf("link %s, epsilon %s, until %s", l.Name(), Amount(millis), l.Expires.Format(time.DateOnly)), now); err != nil {
-		return "", Link{}, err
-	}
-	err = s.Ledger.Write(ctx, func(tx *sql.Tx) error {
+	detail := fmt.Sprintf("link %s, epsilon %s, until %s", l.Name(), Amount(millis), l.Expires.Format(time.DateOnly))
+	err = s.Ledger.WriteNoted(ctx, noteOf(ledger.ActShare, l, actor, detail, now), func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, tidySQL, l.Site, now.UnixMilli()); err != nil {
 			return err
 		}
@@ -205,10 +202,7 @@ func (s Links) Revoke(ctx context.Context, site, name, actor string, now time.Ti
 		if l.Name() != name {
 			continue
 		}
-		if err := s.note(ctx, ledger.ActRevoke, l, actor, "link "+l.Name(), now); err != nil {
-			return Link{}, err
-		}
-		err := s.Ledger.Write(ctx, func(tx *sql.Tx) error {
+		err := s.Ledger.WriteNoted(ctx, noteOf(ledger.ActRevoke, l, actor, "link "+l.Name(), now), func(tx *sql.Tx) error {
 			_, err := tx.ExecContext(ctx, closeSQL, now.UnixMilli(), l.ID[:], site)
 			return err
 		})
@@ -220,9 +214,8 @@ func (s Links) Revoke(ctx context.Context, site, name, actor string, now time.Ti
 	return Link{}, fs.ErrNotExist
 }
 
-func (s Links) note(ctx context.Context, act ledger.Act, l Link, actor, detail string, now time.Time) error {
-	_, err := s.Ledger.Note(ctx, ledger.Audit{Time: now.UTC(), Actor: actor, Act: act, Site: l.Site, Count: 1, Detail: detail})
-	return err
+func noteOf(act ledger.Act, l Link, actor, detail string, now time.Time) ledger.Audit {
+	return ledger.Audit{Time: now.UTC(), Actor: actor, Act: act, Site: l.Site, Count: 1, Detail: detail}
 }
 
 // Open finds the link of a token, and all others of its site. There is no difference between one that never was, that is
