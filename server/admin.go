@@ -24,21 +24,27 @@ func (s *Server) openDashboard() (err error) {
 	if err != nil {
 		return err
 	}
-	s.admin, err = dashboard.New(dashboard.Options{
+	d, err := dashboard.New(dashboard.Options{
 		Sites: func() []dashboard.Site { return s.current.Load().listed }, Figures: s.figures, Ledger: s.ledger, Now: s.now, Log: s.log,
 		Accounts: s.accounts, Secure: secure, Client: s.opts.Proxies.Client,
 		Officer: officer,
-		Alerts:  s.pressing, Watch: s.alerts, Health: s.condition,
+		Alerts:  s.pressing, Watch: s.alerts, Health: s.condition, Note: s.opts.Note,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	s.admin, s.guests = d, d.Shared()
+	return nil
 }
 
 // Accounts are the users of the dashboard.
 func (s *Server) Accounts() *account.Accounts { return s.accounts }
 
-// adminRoutes has the dashboard on a path of its own, which a proxy publishes on purpose or not at all.
+// adminRoutes has the dashboard on a path of its own, which a proxy publishes on purpose or not at all, and what is shared of
+// it on another.
 func (s *Server) adminRoutes(e *echo.Echo) {
 	e.Any("/admin/*", echo.WrapHandler(s.admin))
+	e.Any("/share/*", echo.WrapHandler(s.guests))
 	e.GET("/admin", func(c echo.Context) error { return c.Redirect(http.StatusSeeOther, "/admin/") })
 }
 

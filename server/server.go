@@ -49,6 +49,7 @@ type Options struct {
 
 	AdminURL string // origin of the dashboard, for links in alerts: https://consent.shop.example; "" for none
 	Alerts   AlertOptions
+	Note string // said on every page of the dashboard: that its figures are made up
 
 	Log *slog.Logger
 	Now func() time.Time // nil: the clock
@@ -73,6 +74,7 @@ type Server struct {
 	observed observed
 	refused  atomic.Pointer[refusal] // the last reload, where it failed
 	started  time.Time
+	guests   http.Handler // what is shared of it
 	current  atomic.Pointer[snapshot]
 	asking   asking
 	saidAway atomic.Int64 // unix nanoseconds, see away

@@ -2,19 +2,24 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/stilehq/stile/examples/shop"
 	"github.com/stilehq/stile/examples/shop/thirdparty"
 	"github.com/stilehq/stile/server"
+	"github.com/stilehq/stile/server/account"
+	"github.com/stilehq/stile/server/ledger"
 )
 
 type demoCommand struct {
@@ -44,10 +49,11 @@ func (c *demoCommand) Run(ctx context.Context, std streams) error {
   %s            the shop: choose in the banner, look around
   %s/received   what the third parties have received, live
   %s/stile/shop/preferences   every choice on one page
+  %s/admin/   the dashboard, with simulated visitors: log in as %s, password %s
 
 Stand-ins: counter %s, pixels %s %s, chat %s, video %s
 Ctrl-C ends it.
-`, d.urls["shop"], d.urls["shop"], d.urls["stile"], d.urls["counter"], d.urls["pixel-a"], d.urls["pixel-b"], d.urls["chat"], d.urls["video"])
+`, d.urls["shop"], d.urls["shop"], d.urls["stile"], d.urls["stile"], demoUser, d.password, d.urls["counter"], d.urls["pixel-a"], d.urls["pixel-b"], d.urls["chat"], d.urls["video"])
 	<-ctx.Done()
 	return nil
 }
@@ -56,9 +62,11 @@ Ctrl-C ends it.
 type demo struct {
 	parties *thirdparty.Parties
 	urls    map[string]string
-	servers []*http.Server
-	running sync.WaitGroup
-	end     context.CancelFunc // of the consent host
+	// password of the dashboard's user: another one at each start
+	password string
+	servers  []*http.Server
+	running  sync.WaitGroup
+	end      context.CancelFunc // of the consent host
 }
 
 func (d *demo) start(ctx context.Context, listen, host, data string, std streams) error {
@@ -94,13 +102,34 @@ func (d *demo) consentHost(ctx context.Context, host, data string, std streams) 
 	config := shop.Config(shop.Hosts{
 		Shop: d.urls["shop"], Counter: d.urls["counter"], PixelA: d.urls["pixel-a"], PixelB: d.urls["pixel-b"], Chat: d.urls["chat"],
 	})
+	config = append(config, "\nsightings: 0.2\n"...)
 	if err := os.WriteFile(filepath.Join(site, "stile.yaml"), config, 0o600); err != nil {
 		return "", fmt.Errorf("writing the demo's configuration: %w", err)
 	}
+	_, err := os.Stat(filepath.Join(data, "stile.db"))
+	fresh := errors.Is(err, fs.ErrNotExist)
+	clock := &demoClock{}
+	if fresh {
+		clock = newDemoClock()
+	}
 	quiet := slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: slog.LevelError}))
-	s, err := server.New(ctx, server.Options{Listen: net.JoinHostPort(host, "0"), Config: site, Data: data, Log: quiet})
+	s, err := server.New(ctx, server.Options{
+		Listen: net.JoinHostPort(host, "0"), Config: site, Data: data, Log: quiet, Now: clock.now, Note: simulatedNote, RegionHeader: demoRegion,
+	})
 	if err != nil {
 		return "", err
+	}
+	if fresh {
+		err = simulate(ctx, s, clock, "shop")
+		if err == nil {
+			err = answer(ctx, "shop", data)
+		}
+	}
+	if err == nil {
+		d.password, err = letIn(ctx, s.Accounts())
+	}
+	if err != nil {
+		return "", errors.Join(err, s.Stop(ctx))
 	}
 	run, end := context.WithCancel(ctx)
 	d.end = end
@@ -110,6 +139,22 @@ func (d *demo) consentHost(ctx context.Context, host, data string, std streams) 
 		}
 	})
 	return s.Addr().String(), nil
+}
+
+// demoUser opens the demo's dashboard.
+const demoUser = "demo"
+
+// letIn gives the dashboard's user a new password: whoever reads it on this terminal may log in, and nobody else.
+func letIn(ctx context.Context, a *account.Accounts) (password string, err error) {
+	password = rand.Text()
+	users, err := a.Users(ctx)
+	if err != nil {
+		return "", err
+	}
+	if slices.ContainsFunc(users, func(u account.Entry) bool { return u.Name == demoUser }) {
+		return password, a.SetPassword(ctx, ledger.Operator(demoUser), demoUser, password)
+	}
+	return password, a.Add(ctx, ledger.Operator(demoUser), account.User{Name: demoUser, Role: account.Admin}, password)
 }
 
 func (d *demo) serve(ctx context.Context, name, listen string, h http.Handler) error {

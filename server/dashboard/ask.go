@@ -99,7 +99,7 @@ func (d *Dashboard) page(w http.ResponseWriter, a *ask, f frame, content templ.C
 }
 
 func (d *Dashboard) draw(w http.ResponseWriter, a *ask, status int, f frame, content templ.Component) error {
-	f.user, f.style, f.script = a.user, d.assets.path("dashboard.css"), d.assets.path("dashboard.js")
+	f.note, f.user, f.style, f.script = d.Note, a.user, d.assets.path("dashboard.css"), d.assets.path("dashboard.js")
 	if a.site != nil {
 		f.site = a.site.Name
 	}

@@ -64,6 +64,9 @@ func (a assets) add(name string, content []byte) {
 
 func (a assets) path(name string) string { return a.paths[name] }
 
+// shared is the path of the style of pages that are published without the dashboard.
+func (a assets) shared() string { return "/share/assets/" + path.Base(a.paths["dashboard.css"]) }
+
 // asset answers GET /admin/assets/{name}: there is nothing in them that a visitor could not read in Stile's sources.
 func (d *Dashboard) asset(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")

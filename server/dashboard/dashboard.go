@@ -43,6 +43,7 @@ type Options struct {
 	Ledger  *ledger.Ledger
 	Now     func() time.Time
 	Log     *slog.Logger
+	Note    string // said on every page: that the figures are simulated; "": nothing
 
 	// Alerts are what somebody should look at now, the most pressing first; nil: there are none.
 	Alerts func(context.Context) ([]Alert, error)
@@ -93,13 +94,7 @@ const mostBody = 64 << 10
 
 // ServeHTTP answers a request.
 func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Content-Security-Policy", policy)
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	harden(w.Header(), policy)
 	r.Body = http.MaxBytesReader(w, r.Body, mostBody)
 	known, err := d.withUser(r)
 	if err == nil && d.origin.Check(r) != nil {
@@ -110,4 +105,14 @@ func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.mux.ServeHTTP(w, known)
+}
+
+// harden sets the headers that all pages have.
+func harden(h http.Header, policy string) {
+	h.Set("Content-Security-Policy", policy)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 }

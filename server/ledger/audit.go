@@ -56,11 +56,14 @@ const (
 	ActRefuse Act = "refuse" // log-ins, Count of them
 	ActLogout Act = "logout"
 	ActUser   Act = "user" // made, changed or removed
+
+	ActShare  Act = "share"  // figures, by a link that was made
+	ActRevoke Act = "revoke" // such a link
 )
 
 // Acts are all that there are.
 func Acts() []Act {
-	return []Act{ActShow, ActExport, ActErase, ActAnonymise, ActWithdraw, ActBackup, ActRestore, ActVerify, ActAnswer, ActLogin, ActRefuse, ActLogout, ActUser}
+	return []Act{ActShow, ActExport, ActErase, ActAnonymise, ActWithdraw, ActBackup, ActRestore, ActVerify, ActAnswer, ActLogin, ActRefuse, ActLogout, ActUser, ActShare, ActRevoke}
 }
 
 // Actors, beside operators.
