@@ -49,7 +49,7 @@ type Options struct {
 
 	AdminURL string // origin of the dashboard, for links in alerts: https://consent.shop.example; "" for none
 	Alerts   AlertOptions
-	Note string // said on every page of the dashboard: that its figures are made up
+	Note     string // said on every page of the dashboard: that its figures are made up
 
 	Log *slog.Logger
 	Now func() time.Time // nil: the clock

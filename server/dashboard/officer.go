@@ -82,7 +82,7 @@ var acts = []term{
 	{string(ledger.ActShow), "Looked at"}, {string(ledger.ActExport), "Exported"}, {string(ledger.ActErase), "Erased"},
 	{string(ledger.ActAnonymise), "Made anonymous"}, {string(ledger.ActWithdraw), "Took consent back"}, {string(ledger.ActAnswer), "Answered"},
 	{string(ledger.ActVerify), "Verified the ledger"}, {string(ledger.ActBackup), "Made a backup"}, {string(ledger.ActRestore), "Restored a backup"},
-	{string(ledger.ActLogin), "Logged in"}, {string(ledger.ActRefuse), "Was refused a log-in"}, {string(ledger.ActLogout), "Logged out"}, {string(ledger.ActUser), "Changed users"},
+	{string(ledger.ActLogin), "Logged in"}, {string(ledger.ActRefuse), "Was refused a log-in"}, {string(ledger.ActLogout), "Logged out"}, {string(ledger.ActUser), "Changed users"}, {string(ledger.ActShare), "Shared figures"}, {string(ledger.ActRevoke), "Revoked a shared link"},
 }
 
 var kinds = []term{
