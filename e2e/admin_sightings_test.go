@@ -79,13 +79,13 @@ func TestSightings(t *testing.T) {
 	b.visit(shopURL + "/test/theme").decide(reject) // the choice ends the first report
 	w.until("the first report", func() bool { return len(p.list()) == 1 })
 	b.load("about:blank")
-	b.visit(shopURL + "/test/theme").reported(p, 2)
+	b.visit(shopURL+"/test/theme").reported(p, 2)
 
 	other := b.stranger()
 	other.visit(shopURL + "/test/theme").decide(accept)
 	w.until("the third report", func() bool { return len(p.list()) == 3 })
 	other.load("about:blank")
-	other.visit(shopURL + "/test/theme").reported(p, 4)
+	other.visit(shopURL+"/test/theme").reported(p, 4)
 
 	want := []struct {
 		chosen  bool
@@ -157,7 +157,7 @@ func TestSightingsOfPolicy(t *testing.T) {
 	w, p := sighted(t)
 	w.user(account.Viewer)
 	b := w.open()
-	b.visit(shopURL + "/test/policed?order=77").reported(p, 2)
+	b.visit(shopURL+"/test/policed?order=77").reported(p, 2)
 	if !slices.ContainsFunc(p.list(), func(body string) bool { return strings.Contains(body, "csp-report") }) {
 		t.Fatalf("no policy was reported: %q", p.list())
 	}
