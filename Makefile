@@ -123,6 +123,7 @@ fuzz:
 	go test ./server/region -run '^$$' -fuzz FuzzForwardedFor -fuzztime $(FUZZTIME)
 	go test ./server/merkle -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME)
 	go test ./server/receipt -run '^$$' -fuzz FuzzCheck -fuzzminimizetime 10x -fuzztime $(FUZZTIME)
+	go test ./server/sighting -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME)
 
 SOAK ?= 10m
 soak: postgresql

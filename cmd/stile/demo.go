@@ -102,7 +102,7 @@ func (d *demo) consentHost(ctx context.Context, host, data string, std streams) 
 	config := shop.Config(shop.Hosts{
 		Shop: d.urls["shop"], Counter: d.urls["counter"], PixelA: d.urls["pixel-a"], PixelB: d.urls["pixel-b"], Chat: d.urls["chat"],
 	})
-	config = append(config, "\nsightings: 0.2\n"...)
+	config = append(config, "\nsightings: 1\n"...) // each page view of the demo reports what it loaded
 	if err := os.WriteFile(filepath.Join(site, "stile.yaml"), config, 0o600); err != nil {
 		return "", fmt.Errorf("writing the demo's configuration: %w", err)
 	}

@@ -24,6 +24,7 @@ type sightingsView struct {
 	More      int   // sentences that are not shown
 	All       int   // hosts that were seen
 	Reported  int64 // page views
+	Unclear   bool  // some were told by a security policy, and nobody knows the visitors' state
 	Hosts     []hostRow
 	Next      string          // address of the hosts after these, or ""
 	Empty     string          // what is said where the filter leaves none
@@ -150,6 +151,7 @@ func (d *Dashboard) sightings(w http.ResponseWriter, a *ask) error {
 	}
 	findings := sighting.Judge(a.site.Site, library, report.Sightings, today)
 	v.say(a.site, findings)
+	v.Unclear = slices.ContainsFunc(findings, func(f sighting.Finding) bool { return f.Verdict == sighting.Unclear })
 	v.All, v.Reported = len(findings), report.Reported
 	v.Empty = sightingShows[shows].none
 	return d.showSightings(w, a, &v, narrowed(findings, sightingShows[shows].verdicts), q)

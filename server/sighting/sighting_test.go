@@ -171,7 +171,7 @@ func FuzzParse(f *testing.F) {
 	}
 	kinds := []string{"text/plain", "application/csp-report", "application/reports+json"}
 	f.Fuzz(func(t *testing.T, kind int, body string) {
-		r, err := Parse(kinds[uint(kind)%3], []byte(body), site) //nolint:gosec // any will do
+		r, err := Parse(kinds[uint(kind)%3], []byte(body), site)
 		if err != nil {
 			return
 		}
@@ -204,6 +204,7 @@ func signal(s *tally.Sighting) { s.GPC = true }
 func csp(s *tally.Sighting) {
 	s.Source, s.State, s.Chosen, s.Regime = tally.CSP, tally.UnknownState, false, ""
 }
+
 func regime(name string) func(*tally.Sighting) {
 	return func(s *tally.Sighting) { s.Regime = name }
 }
@@ -340,7 +341,8 @@ func TestSentences(t *testing.T) {
 		{"a policy's report", []tally.Sighting{with(seen("t.example", "", 5), csp)}, `The security policy reported t.example on 5 pages: stile.yaml does not name it.`},
 		{"inline", []tally.Sighting{with(seen("inline", "", 5), csp)}, ``},
 		{
-			"the worst first", []tally.Sighting{seen("t.example", "", 99), seen("static.hotjar.com", "-", 50), seen("connect.facebook.net", "", 1), seen("www.clarity.ms", "analytics marketing", 60)},
+			"the worst first",
+			[]tally.Sighting{seen("t.example", "", 99), seen("static.hotjar.com", "-", 50), seen("connect.facebook.net", "", 1), seen("www.clarity.ms", "analytics marketing", 60)},
 			"Meta Pixel was seen on 1 page of visitors who declined marketing: it stands in the theme.\nHotjar was seen on 50 pages before a choice: it stands in the theme.\n" +
 				"Microsoft Clarity was seen on 60 pages, and Stile does not gate it: stile.yaml does not name it.\nt.example was seen on 99 pages, 99 of them of visitors who declined everything: nobody has said what it is.",
 		},
