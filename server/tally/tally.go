@@ -157,13 +157,6 @@ func (t *Tally) Flush(ctx context.Context) error {
 	return nil
 }
 
-// Flushed is when what this process counted was stored last, zero: not yet.
-func (t *Tally) Flushed() time.Time {
-	t.flushing.Lock()
-	defer t.flushing.Unlock()
-	return t.flushed
-}
-
 // collect gathers what has changed. What was counted until now is of the day that was, so that a flush at midnight ends it.
 func (t *Tally) collect(now time.Time) (entries []entry) {
 	t.mu.RLock()
