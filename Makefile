@@ -15,7 +15,7 @@ SCRATCH := $(shell d=$$(mktemp -d -p /dev/shm 2>/dev/null) && rmdir $$d && echo 
 
 # What runs goroutines: the race detector slows the rest down tenfold and finds nothing there. It needs no property tests in
 # full (-short), and ./server is run a second time on PostgreSQL.
-CONCURRENT := ./server ./server/ledger ./server/ledger/postgrestest ./server/outbox ./cmd/... ./examples/...
+CONCURRENT := ./server ./server/ledger ./server/ledger/postgrestest ./server/outbox ./server/tally ./cmd/... ./examples/...
 
 .PHONY: demo build test check generate generated types lint fuzz soak bench pictures chromium
 
@@ -119,6 +119,7 @@ fuzz:
 	go test ./server/ledger -run '^$$' -fuzz FuzzParseLeaf -fuzztime $(FUZZTIME)
 	go test ./server/ledger -run '^$$' -fuzz FuzzParseAuditLeaf -fuzztime $(FUZZTIME)
 	go test ./server/ledger -run '^$$' -fuzz FuzzParseLeaves -fuzztime $(FUZZTIME)
+	go test ./server/tally -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME)
 	go test ./server/policy -run '^$$' -fuzz FuzzRender -fuzztime $(FUZZTIME)
 	go test ./server/region -run '^$$' -fuzz FuzzForwardedFor -fuzztime $(FUZZTIME)
 	go test ./server/merkle -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME)

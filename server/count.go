@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/gate"
@@ -130,4 +131,16 @@ func (st *site) optsOut(before *consent.Decision, stored *ledger.Record) bool {
 // unasked tells whether something runs without a choice.
 func unasked(v consent.Verdict) bool {
 	return v.Released && (v.Because.Kind == consent.NotObjected || v.Because.Kind == consent.NoticeOnly)
+}
+
+// figuresMetric is when figures were stored last: it stands still while they wait for the database.
+func figuresMetric(t *tally.Tally) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "stile_figures_last_stored_timestamp_seconds", Help: "When what this process counted was stored last, 0 when it was not yet.",
+	}, func() float64 {
+		if at := t.Flushed(); !at.IsZero() {
+			return float64(at.Unix())
+		}
+		return 0
+	})
 }

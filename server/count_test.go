@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/stilehq/stile/server/consent"
+	"github.com/stilehq/stile/server/mail"
 	"github.com/stilehq/stile/server/tally"
 )
 
@@ -210,5 +211,92 @@ func TestPageViews(t *testing.T) {
 	}
 	if n := after.Tags["ga4"].Released; n != 1 {
 		t.Errorf("ga4 was released %d times", n)
+	}
+}
+
+// A withdrawal by mail is counted once however often it is sent, and says nothing of a device.
+func TestCountMail(t *testing.T) {
+	w := newsroom(t)
+	leave := w.mailPath(mail.Link{Kind: mail.Leave, Receipt: w.chosen("category=analytics&category=marketing")})
+	before := w.counted(tally.Filter{})
+	for range 3 {
+		if resp, body := w.fetch(http.MethodPost, leave, "List-Unsubscribe=One-Click"); resp.StatusCode != http.StatusOK {
+			t.Fatalf("status %d: %s", resp.StatusCode, body)
+		}
+	}
+	if diff := cmp.Diff(tally.Figures{Withdrawals: 1}, since(before, w.counted(tally.Filter{}))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A minor who accepts is recorded as refusing, and counted so; what a guardian then decides is a change, once.
+func TestCountGuardian(t *testing.T) {
+	w, guardian := busyWorld(t)
+	before := w.counted(tally.Filter{})
+	if before.Total.RejectAll != 1 || before.Total.Interactions() != 1 {
+		t.Errorf("the minor: %+v", before.Total)
+	}
+	for _, status := range []int{http.StatusOK, http.StatusGone} {
+		form := "id=" + uuid.NewString() + "&notice=" + w.notice + "&guardian=yes&category=analytics"
+		if resp, body := w.fetch(http.MethodPost, guardian, form); resp.StatusCode != status {
+			t.Fatalf("status %d: %s", resp.StatusCode, body)
+		}
+	}
+	if diff := cmp.Diff(tally.Figures{Changes: 1}, since(before, w.counted(tally.Filter{}))); diff != "" {
+		t.Error(diff)
+	}
+	if _, body := w.get("/metrics"); !strings.Contains(body, `stile_choices_total{action="guardian",site="shop"} 1`) || !strings.Contains(body, "stile_figures_last_stored_timestamp_seconds 1.") {
+		t.Error("the metrics say otherwise")
+	}
+}
+
+// What was counted is there after a new start, and a reload loses nothing.
+func TestCountRestart(t *testing.T) {
+	var options Options
+	w := newWorld(t, func(o *Options) { options = *o })
+	w.choose("accept=all")
+	for range 3 {
+		w.get("/stile/shop.js")
+		w.write(siteText + "# changed\n")
+		if err := w.s.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := w.counted(tally.Filter{}).Total
+	if before.Views != 4 || before.AcceptAll != 1 {
+		t.Errorf("%+v", before)
+	}
+	w.get("/stile/shop.js")
+	if err := w.s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Stop(t.Context())
+	today := tally.DayOf(time.Now())
+	r, err := s.figures.Report(t.Context(), "shop", tally.Period{From: today, To: today}, tally.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before.Views++
+	if diff := cmp.Diff(before, r.Total); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Counting costs an answer no allocation.
+func TestCountAllocates(t *testing.T) {
+	s := benchServer(t)
+	st := s.current.Load().sites["shop"]
+	r := benchScript(t, benchCookie(t, s))
+	q := readQuery(r)
+	o, _, err := s.outcome(r, s.current.Load(), st, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := testing.AllocsPerRun(1000, func() { o.counters.count(r, &q) }); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }

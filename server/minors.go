@@ -12,6 +12,7 @@ import (
 	"github.com/stilehq/stile/banner"
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/ledger"
+	"github.com/stilehq/stile/server/tally"
 )
 
 // errAge is a choice that needs an answer to the question for the age first.
@@ -216,7 +217,7 @@ func (s *Server) confirm(c echo.Context) error {
 	}
 	choice.Minor = true
 	record.Key, record.Previous, record.Age, record.GPC = guardianKey(asked), asked.Receipt, "younger", asked.GPC
-	stored, err := s.store(r.Context(), st, record, consent.Guardian, &choice, st.actedOn(r, v))
+	stored, err := s.store(r.Context(), st, record, consent.Guardian, &choice, acted{device: tally.ClassOf(r.Header).String()})
 	if err != nil {
 		return err
 	}

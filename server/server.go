@@ -123,6 +123,7 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 	s.figures = tally.Open(tally.Options{Database: db, Now: s.now, Log: s.log})
 	s.onStop("tally", s.figures.Close)
 	s.metrics = newMetrics(db)
+	s.metrics.registry.MustRegister(figuresMetric(s.figures))
 	snap, err := s.load(ctx)
 	if err != nil {
 		return nil, err

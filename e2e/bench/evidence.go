@@ -56,7 +56,7 @@ func measureEvidence(ctx context.Context, s settings, folder, binary string) err
 }
 
 func report(what string, least float64, r []float64) {
-	fmt.Printf("%s: median %.2f (%.2f to %.2f); the goal is %.1f: %s\n", what, median(r), r[0], r[len(r)-1], least,
+	fmt.Printf("%s: median %.2f (%.2f to %.2f); the goal is %g: %s\n", what, median(r), r[0], r[len(r)-1], least,
 		map[bool]string{true: "reached", false: "missed"}[median(r) >= least])
 }
 

@@ -7,6 +7,7 @@
 //	go run ./e2e/bench -only tags                                # forty on a site, and five
 //	go run ./e2e/bench -only choices
 //	go run ./e2e/bench -only evidence                            # the ledger: single inserts, the endpoint, a million records
+//	go run ./e2e/bench -only tally                               # what counting costs
 //	go run ./e2e/bench -only paint                               # in Chromium
 //
 // The load is wrk's, on loopback. `stile serve` takes turns with two rivals, each a process of its own, that repeat its
@@ -47,7 +48,7 @@ const goal = 0.85
 func main() {
 	var s settings
 	var echoSample string
-	flag.StringVar(&s.only, "only", "", "measure only sizes, load, tags, choices, evidence or paint")
+	flag.StringVar(&s.only, "only", "", "measure only sizes, load, tags, choices, evidence, tally or paint")
 	flag.IntVar(&s.rounds, "rounds", 5, "how many turns each server has")
 	flag.DurationVar(&s.time, "time", 3*time.Second, "how long one measurement takes")
 	flag.StringVar(&s.workers, "nginx-workers", "auto", "worker_processes of nginx")
@@ -70,7 +71,7 @@ func main() {
 }
 
 func run(ctx context.Context, s settings) error {
-	if parts := []string{"", "sizes", "load", "tags", "choices", "evidence", "paint"}; !slices.Contains(parts, s.only) {
+	if parts := []string{"", "sizes", "load", "tags", "choices", "evidence", "tally", "paint"}; !slices.Contains(parts, s.only) {
 		return fmt.Errorf("-only is %q: it is one of%s", s.only, strings.Join(parts, " "))
 	}
 	if s.rounds < 1 || s.time < time.Second {
@@ -112,6 +113,11 @@ func run(ctx context.Context, s settings) error {
 	if s.only == "" || s.only == "evidence" {
 		if err := measureEvidence(ctx, s, folder, binary); err != nil {
 			return fmt.Errorf("measuring the evidence: %w", err)
+		}
+	}
+	if s.only == "" || s.only == "tally" {
+		if err := measureTally(ctx, s, folder, binary); err != nil {
+			return fmt.Errorf("measuring the tally: %w", err)
 		}
 	}
 	if s.only == "" || s.only == "paint" {

@@ -68,17 +68,12 @@ func (t *Tally) Report(ctx context.Context, site string, p Period, f Filter) (*R
 	if err != nil {
 		return nil, err
 	}
-	t.flushing.Lock()
-	defer t.flushing.Unlock()
-	return r.report(t.flushed), nil
+	return r.report(t.Flushed()), nil
 }
 
 // refresh stores what was counted, unless that was done a moment ago.
 func (t *Tally) refresh(ctx context.Context) error {
-	t.flushing.Lock()
-	age := t.now().Sub(t.flushed)
-	t.flushing.Unlock()
-	if age >= 0 && age < freshness {
+	if age := t.now().Sub(t.Flushed()); age >= 0 && age < freshness {
 		return nil
 	}
 	return t.Flush(ctx)

@@ -42,7 +42,7 @@ type Report struct {
 	Tags       map[string]*Tag     // by consent.Tag.ID; also of tags that the site has no more
 	Sightings  []Sighting          // most pages first; not under the filter
 	Reported   int64               // page views that said what they loaded, if it was nothing; not under the filter
-	Flushed    time.Time           // when the last of it was stored; zero: nothing is
+	Flushed    time.Time           // when this process stored last what it counted
 }
 
 // Row is the figures of one value of a dimension.
