@@ -8,6 +8,8 @@
 //	go run ./e2e/bench -only choices
 //	go run ./e2e/bench -only evidence                            # the ledger: single inserts, the endpoint, a million records
 //	go run ./e2e/bench -only tally                               # what counting costs
+//	go run ./e2e/bench -only dashboard                           # its pages, with a year of 50 sites and 10 million records
+//	go run ./e2e/bench -only dashboard -small                    # with 5 sites and 100 000 records
 //	go run ./e2e/bench -only paint                               # in Chromium
 //
 // The load is wrk's, on loopback. `stile serve` takes turns with two rivals, each a process of its own, that repeat its
@@ -37,6 +39,7 @@ type settings struct {
 	time    time.Duration // of one measurement
 	workers string        // of nginx
 	against string        // another build of stile
+	small   bool          // the dashboard on a set that is built in seconds
 }
 
 // connections are open at the same time in every measurement.
@@ -48,11 +51,12 @@ const goal = 0.85
 func main() {
 	var s settings
 	var echoSample string
-	flag.StringVar(&s.only, "only", "", "measure only sizes, load, tags, choices, evidence, tally or paint")
+	flag.StringVar(&s.only, "only", "", "measure only sizes, load, tags, choices, evidence, tally, dashboard or paint")
 	flag.IntVar(&s.rounds, "rounds", 5, "how many turns each server has")
 	flag.DurationVar(&s.time, "time", 3*time.Second, "how long one measurement takes")
 	flag.StringVar(&s.workers, "nginx-workers", "auto", "worker_processes of nginx")
 	flag.StringVar(&s.against, "against", "", "another stile binary, to be measured in turns with this one")
+	flag.BoolVar(&s.small, "small", false, "measure the dashboard on a small set")
 	flag.StringVar(&echoSample, "echo", "", "serve the answer in this file by bare echo (the program starts itself so)")
 	flag.Parse()
 	var err error
@@ -71,7 +75,7 @@ func main() {
 }
 
 func run(ctx context.Context, s settings) error {
-	if parts := []string{"", "sizes", "load", "tags", "choices", "evidence", "tally", "paint"}; !slices.Contains(parts, s.only) {
+	if parts := []string{"", "sizes", "load", "tags", "choices", "evidence", "tally", "dashboard", "paint"}; !slices.Contains(parts, s.only) {
 		return fmt.Errorf("-only is %q: it is one of%s", s.only, strings.Join(parts, " "))
 	}
 	if s.rounds < 1 || s.time < time.Second {
@@ -118,6 +122,11 @@ func run(ctx context.Context, s settings) error {
 	if s.only == "" || s.only == "tally" {
 		if err := measureTally(ctx, s, folder, binary); err != nil {
 			return fmt.Errorf("measuring the tally: %w", err)
+		}
+	}
+	if s.only == "" || s.only == "dashboard" {
+		if err := measureDashboard(ctx, s, folder, binary); err != nil {
+			return fmt.Errorf("measuring the dashboard: %w", err)
 		}
 	}
 	if s.only == "" || s.only == "paint" {
