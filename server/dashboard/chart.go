@@ -293,6 +293,14 @@ func bucketName(b bucket, by string) string {
 	return between(tally.Period{From: b.From, To: b.To})
 }
 
+// short is the same, for a table.
+func short(b bucket, by string) string {
+	if by == "day" {
+		return timeOf(b.From).Format("Mon 2 Jan 2006")
+	}
+	return bucketName(b, by)
+}
+
 // whole tells whether a month lies in the period with all of its days.
 func whole(b bucket) bool {
 	return timeOf(b.From).Day() == 1 && timeOf(b.To).AddDate(0, 0, 1).Day() == 1

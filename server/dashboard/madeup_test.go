@@ -13,6 +13,7 @@ import (
 
 	"github.com/stilehq/stile/server/account"
 	"github.com/stilehq/stile/server/config"
+	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/tally"
 )
 
@@ -138,6 +139,9 @@ func (k *desk) many(n int) (list []Site) {
 		switch i {
 		case 3:
 			c.Name = "new"
+		case 4:
+			c.Name = "rtl"
+			c.Categories = append(slices.Clone(c.Categories), consent.Category{Name: "الإحصاءات-والتحليلات"})
 		case 5:
 			c.Name = "a-site-with-quite-a-long-name-as-agencies-give-them-to-campaigns"
 		}

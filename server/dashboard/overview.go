@@ -185,7 +185,7 @@ func (d *Dashboard) viewOf(a *ask, q *query, c counts) overviewView {
 	list := buckets(c.now.Days, by)
 	v.Chart = draw(list, by)
 	for _, b := range list {
-		r := figuresRow{When: bucketName(b, by), Figures: b.Figures, OptIn: optIn(b.Figures)}
+		r := figuresRow{When: short(b, by), Figures: b.Figures, OptIn: optIn(b.Figures)}
 		switch {
 		case b.nothing():
 			r.Note = "nothing was counted"

@@ -127,7 +127,7 @@ func TestOverviewShowsFigures(t *testing.T) {
 	if lead := text(doc.Find(".lead")); lead != "16 to 22 November 2026, compared with 9 to 15 November 2026." {
 		t.Error(lead)
 	}
-	if hint := text(doc.Find(".block .hint")); hint != "Today is not over: changes of counts leave it out. Days are those of UTC. Counted up to 22 November 2026, 09:30 UTC." {
+	if hint := text(doc.Find(".answers .hint")); hint != "Today is not over: changes of counts leave it out. Days are those of UTC. Counted up to 22 November 2026, 09:30 UTC." {
 		t.Error(hint)
 	}
 	var apart [][]string
@@ -176,9 +176,9 @@ func TestOverviewTableHasTheChartsFigures(t *testing.T) {
 	k.counted = twoWeeks
 	doc := k.page(account.Viewer, overviewPath+"?from=2026-11-15&to=2026-11-17")
 	want := [][]string{
-		{"Sunday 15 November 2026", "90,000", "90,000", "0", "0", "0", "100.0%"},
-		{"Monday 16 November 2026", "1,200", "300", "100", "200", "600", "60.0%"},
-		{"Tuesday 17 November 2026 nothing was counted", "0", "0", "0", "0", "0", "too few"},
+		{"Sun 15 Nov 2026", "90,000", "90,000", "0", "0", "0", "100.0%"},
+		{"Mon 16 Nov 2026", "1,200", "300", "100", "200", "600", "60.0%"},
+		{"Tue 17 Nov 2026 nothing was counted", "0", "0", "0", "0", "0", "too few"},
 	}
 	if diff := cmp.Diff(want, rows(card(doc, "By day").Find("details"))); diff != "" {
 		t.Error(diff)
@@ -431,7 +431,7 @@ func TestOverviewComparesUnequalPeriodsByDay(t *testing.T) {
 	if got := cards(doc)["Displays"]; got != "1,000 no change in 1,000 views" {
 		t.Errorf("as many a day: %s", got)
 	}
-	if !strings.Contains(text(doc.Find(".block .hint")), "not equally long: counts are compared by day") {
+	if !strings.Contains(text(doc.Find(".answers .hint")), "not equally long: counts are compared by day") {
 		t.Error("the page does not say that it compares by day")
 	}
 }

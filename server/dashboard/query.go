@@ -90,7 +90,10 @@ func readQuery(a *ask, now time.Time) (query, error) {
 	if err := q.readCompare(today); err != nil {
 		return q, err
 	}
-	return q, q.readFilter()
+	for _, d := range dimensions {
+		*d.of(&q.Filter) = q.values.Get(string(d.by))
+	}
+	return q, nil
 }
 
 func bad(format string, args ...any) error { return fail(http.StatusBadRequest, format, args...) }
@@ -176,13 +179,6 @@ func (q *query) readCompare(today tally.Day) (err error) {
 		q.Before, err = readDates(from, to, today)
 	}
 	return err
-}
-
-func (q *query) readFilter() error {
-	for _, d := range dimensions {
-		*d.of(&q.Filter) = q.values.Get(string(d.by))
-	}
-	return nil
 }
 
 // check refuses values of filters that neither were counted nor could be.
