@@ -180,7 +180,7 @@ func (d *Dashboard) viewOf(a *ask, q *query, c counts) overviewView {
 		return v
 	}
 	n, t, scale := comparable(c.now, c.then, today)
-	v.Stats, v.Apart = answers(c.now.Total, n, t, scale), apart(c.now.Total, n, t, scale)
+	v.Stats, v.Apart = answers(a.site, c.now.Total, n, t, scale), apart(c.now.Total, n, t, scale)
 	by := unit(length(q.Period))
 	list := buckets(c.now.Days, by)
 	v.Chart = draw(list, by)
@@ -232,7 +232,11 @@ func moved(now, then int64, scale float64) string {
 }
 
 // answers are the figures of the answers to the banner, with their definitions.
-func answers(f, n, t tally.Figures, scale float64) []stat {
+func answers(s *Site, f, n, t tally.Figures, scale float64) []stat {
+	views := "A view is an answer of Stile to a page, also those that follow a choice. Where the visitor's browser takes that answer from its own cache nothing is counted, as this site does not have page_views on."
+	if s.PageViews {
+		views = "Every page view is counted, as this site has page_views on."
+	}
 	of := func(part int64) string {
 		if r := (rate{part, f.Interactions()}); !r.few() {
 			return r.String() + " of answers"
@@ -242,7 +246,7 @@ func answers(f, n, t tally.Figures, scale float64) []stat {
 	return []stat{
 		{
 			"Displays", count(f.Displays), "in " + counted(f.Views, "view", "views"), moved(n.Displays, t.Displays, scale),
-			"How often the banner was shown. Who sees it on three pages counts three times. A view is an answer of Stile to a page. Where the visitor's browser takes that answer from its own cache nothing is counted, unless the site has page_views on.",
+			"How often the banner was shown. Who sees it on three pages counts three times. " + views,
 		},
 		{
 			"Interactions", count(f.Interactions()), "", moved(n.Interactions(), t.Interactions(), scale),
