@@ -74,15 +74,30 @@ var actions = []term{
 }
 
 var surfaces = []term{
-	{"banner", "on the banner"}, {"preferences", "in the preferences"}, {"page", "on the preferences page"}, {"api", "by a program or an operator"},
-	{"noscript", "on the banner without script"}, {"mail", "by a link in a mail"},
+	{"banner", "on the banner"},
+	{"preferences", "in the preferences"},
+	{"page", "on the preferences page"},
+	{"api", "by a program or an operator"},
+	{"noscript", "on the banner without script"},
+	{"mail", "by a link in a mail"},
 }
 
 var acts = []term{
-	{string(ledger.ActShow), "Looked at"}, {string(ledger.ActExport), "Exported"}, {string(ledger.ActErase), "Erased"},
-	{string(ledger.ActAnonymise), "Made anonymous"}, {string(ledger.ActWithdraw), "Took consent back"}, {string(ledger.ActAnswer), "Answered"},
-	{string(ledger.ActVerify), "Verified the ledger"}, {string(ledger.ActBackup), "Made a backup"}, {string(ledger.ActRestore), "Restored a backup"},
-	{string(ledger.ActLogin), "Logged in"}, {string(ledger.ActRefuse), "Was refused a log-in"}, {string(ledger.ActLogout), "Logged out"}, {string(ledger.ActUser), "Changed users"}, {string(ledger.ActShare), "Shared figures"}, {string(ledger.ActRevoke), "Revoked a shared link"},
+	{string(ledger.ActShow), "Looked at"},
+	{string(ledger.ActExport), "Exported"},
+	{string(ledger.ActErase), "Erased"},
+	{string(ledger.ActAnonymise), "Made anonymous"},
+	{string(ledger.ActWithdraw), "Took consent back"},
+	{string(ledger.ActAnswer), "Answered"},
+	{string(ledger.ActVerify), "Verified the ledger"},
+	{string(ledger.ActBackup), "Made a backup"},
+	{string(ledger.ActRestore), "Restored a backup"},
+	{string(ledger.ActLogin), "Logged in"},
+	{string(ledger.ActRefuse), "Was refused a log-in"},
+	{string(ledger.ActLogout), "Logged out"},
+	{string(ledger.ActUser), "Changed users"},
+	{string(ledger.ActShare), "Shared figures"},
+	{string(ledger.ActRevoke), "Revoked a shared link"},
 }
 
 var kinds = []term{

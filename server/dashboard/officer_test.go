@@ -548,8 +548,12 @@ func TestRequests(t *testing.T) {
 		got = append(got, []string{textOf(row.Find("th")), textOf(badge), strings.TrimSpace(strings.TrimPrefix(badge.AttrOr("class", ""), "badge"))})
 	})
 	want := [][]string{
-		{"LATE-LATE", "overdue for 2 days", "bad"}, {"ONEA-ONEA", "overdue for 1 day", "bad"}, {"TODA-TODA", "due today", "warn"},
-		{"SOON-SOON", "3 days left", "warn"}, {"FARA-FARA", "12 days left", ""}, {"DONE-DONE", "", ""},
+		{"LATE-LATE", "overdue for 2 days", "bad"},
+		{"ONEA-ONEA", "overdue for 1 day", "bad"},
+		{"TODA-TODA", "due today", "warn"},
+		{"SOON-SOON", "3 days left", "warn"},
+		{"FARA-FARA", "12 days left", ""},
+		{"DONE-DONE", "", ""},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the list (-want +got):\n%s", diff)
@@ -612,7 +616,7 @@ func TestAnswerRequest(t *testing.T) {
 		t.Error("the records are not looked up by a form that is posted")
 	}
 	for note, want := range map[string]string{
-		" \r\n ":                  "Write what was answered, and how: it is kept as proof.",
+		"\r\n":                    "Write what was answered, and how: it is kept as proof.",
 		strings.Repeat("ä", 2001): "The note has 4,002 bytes, and 4,000 are kept: write less.",
 		"\xff":                    "The note is no text: write it anew.",
 	} {
@@ -891,7 +895,7 @@ func (h held) Export(ctx context.Context, q ledger.Query, fn func(*ledger.Record
 	err := h.Ledger.Export(ctx, q, fn)
 	select {
 	case <-h.next:
-		return err
+		return errors.Join(err, ctx.Err()) // where both are true
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -929,7 +933,7 @@ func TestExportUnderWay(t *testing.T) {
 	if rec := o.post(account.Officer, paths[0]+"/delete"); rec.Code != http.StatusSeeOther {
 		t.Errorf("cancelled: %d", rec.Code)
 	}
-	log.next <- struct{}{}
+	close(log.next)
 	doc = o.ended(paths[1])
 	if doc.Find("noscript").Length() != 0 || textOf(doc.Find("#export .badge")) != "ready" {
 		t.Errorf("at the end: %s", textOf(doc.Find("main")))
