@@ -28,6 +28,7 @@ func (s *Server) openDashboard() (err error) {
 		Sites: func() []dashboard.Site { return s.current.Load().listed }, Figures: s.figures, Ledger: s.ledger, Now: s.now, Log: s.log,
 		Accounts: s.accounts, Secure: secure, Client: s.opts.Proxies.Client,
 		Officer: officer,
+		Vendors: s.current.Load().vendors, Choice: s.readChoice, Preview: s.mintPreview, Answer: s.answerTo,
 	})
 	return err
 }
