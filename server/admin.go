@@ -29,6 +29,7 @@ func (s *Server) openDashboard() (err error) {
 		Accounts: s.accounts, Secure: secure, Client: s.opts.Proxies.Client,
 		Officer: officer,
 		Alerts:  s.pressing, Watch: s.alerts, Health: s.condition, Note: s.opts.Note,
+		Vendors: s.current.Load().vendors, Choice: s.readChoice, Preview: s.mintPreview, Answer: s.answerTo,
 	})
 	if err != nil {
 		return err

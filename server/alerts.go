@@ -250,7 +250,7 @@ func (s *Server) siteFacts(ctx context.Context, st *site, now time.Time) (f aler
 	if err != nil {
 		return f, err
 	}
-	f.Ungated = ungated(st, s.current.Load().library, week.Sightings, now)
+	f.Ungated = ungated(st, s.current.Load().vendors, week.Sightings, now)
 	last, err := s.figures.Report(ctx, st.Name, tally.Period{From: tally.DayOf(now.AddDate(0, 0, -1)), To: tally.DayOf(now)}, tally.Filter{})
 	if err != nil {
 		return f, err

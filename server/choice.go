@@ -111,6 +111,10 @@ func (s *Server) form(c echo.Context) (*snapshot, *site, error) {
 		return nil, nil, fail(http.StatusForbidden, "origin %s may not choose for site %s: add it to origins in stile.yaml",
 			r.Header.Get("Origin"), st.Name)
 	}
+	if link := s.previewed(r, st); link != nil {
+		return nil, nil, fail(http.StatusConflict, "this browser shows a preview until %s, in which nothing is stored: end it first, by the note on the page",
+			link.Until.Format("2 Jan 15:04 UTC"))
+	}
 	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); kind != echo.MIMEApplicationForm {
 		return nil, nil, fail(http.StatusUnsupportedMediaType, "a choice is sent as %s", echo.MIMEApplicationForm)
 	}

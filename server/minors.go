@@ -242,8 +242,5 @@ func (s *Server) confirm(c echo.Context) error {
 
 // choiceOf is the choice that a record is of.
 func choiceOf(r ledger.Record) consent.Choice {
-	return consent.Choice{
-		Receipt: r.ID, Time: r.Time.Truncate(time.Second), Policy: r.Policy, List: r.List, Granted: r.Granted, Denied: r.Denied,
-		Services: r.Services, Refused: r.Refused, GPC: r.GPC, Minor: r.Age == "younger",
-	}
+	return r.Choice()
 }

@@ -52,6 +52,7 @@ func (s *Server) routes() *echo.Echo {
 		e.OPTIONS("/stile/:site"+path, s.preflight)
 	}
 
+	s.previewRoutes(e)
 	s.mailRoutes(e)
 	publish(e, s.merkle)
 	e.Match(get, "/stile/log/keys", s.publicKeys, openToAll)

@@ -44,6 +44,9 @@ func (s *Server) script(c echo.Context) error {
 	}
 	h["Vary"] = varies
 	st.allowOrigin(r, h)
+	if o.shown != nil {
+		return st.preview(c, &o)
+	}
 	switch {
 	case q.named && strings.TrimSuffix(q.state, "!") != choice.State():
 		// The page sees a mirror of a choice that is none: it is set right, and this answer is kept by nobody.
@@ -77,6 +80,11 @@ func (s *Server) outcome(r *http.Request, snap *snapshot, st *site, q query) (ou
 	if plain {
 		if o, found := st.visits.get(key, s.now()); found {
 			return o, nil, nil
+		}
+	}
+	if !sure {
+		if link := s.previewed(r, st); link != nil {
+			return s.simulate(st, link, q.lang)
 		}
 	}
 	v := s.visit(r, st, snap.codec, q)

@@ -19,6 +19,7 @@ import (
 	"github.com/stilehq/stile/server/keys"
 	"github.com/stilehq/stile/server/ledger"
 	"github.com/stilehq/stile/server/mail"
+	"github.com/stilehq/stile/server/preview"
 	"github.com/stilehq/stile/server/region"
 	"github.com/stilehq/stile/server/tally"
 	"github.com/stilehq/stile/server/vendors"
@@ -30,11 +31,13 @@ type snapshot struct {
 	report  config.Report // warnings of the files that they were read from
 	listed  []dashboard.Site
 	loaded  time.Time
-	library *vendors.Library
 	keys    keys.Ring
 	codec   *cookie.Codec
 	mail    *mail.Codec
 	regions *region.Database // nil without one
+
+	previews *preview.Codec
+	vendors  *vendors.Library
 }
 
 // site is one site as it is served.
@@ -50,6 +53,9 @@ type site struct {
 	pages    *sync.Map       // drawn policies: key to HTML
 
 	secrets map[string]string // of the vendors that get events, by the tag's id
+
+	previews *preview.Codec
+	shown    string // name of the preview's cookie
 }
 
 // ConfigOptions are what a site's file is read against: all that this Stile knows.
@@ -79,11 +85,14 @@ func (s *Server) load(ctx context.Context) (*snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	snap := &snapshot{sites: map[string]*site{}, report: report, keys: ring, loaded: s.now(), library: options.Vendors}
+	snap := &snapshot{sites: map[string]*site{}, report: report, keys: ring, loaded: s.now(), vendors: options.Vendors}
 	if snap.codec, err = cookie.NewCodec(ring.Cookie); err != nil {
 		return nil, err
 	}
 	if snap.mail, err = mail.NewCodec(ring.Cookie); err != nil {
+		return nil, err
+	}
+	if snap.previews, err = preview.NewCodec(ring.Cookie); err != nil {
 		return nil, err
 	}
 	if s.opts.RegionFile != "" {
@@ -97,6 +106,7 @@ func (s *Server) load(ctx context.Context) (*snapshot, error) {
 			snap.close()
 			return nil, fmt.Errorf("site %s: %w", c.Name, err)
 		}
+		compiled.previews, compiled.shown = snap.previews, preview.Cookie(c.Name)
 		snap.sites[c.Name] = compiled
 	}
 	snap.listed = snap.list()
@@ -194,12 +204,5 @@ func (st *site) language(page, accept string) string {
 
 // embeddable tells whether a page of this origin ("https://www.shop.example") may embed the site.
 func (st *site) embeddable(origin string) bool {
-	for _, pattern := range st.Origins {
-		scheme, host, wild := strings.Cut(pattern, "://*.")
-		if !wild && origin == pattern ||
-			wild && strings.HasPrefix(origin, scheme+"://") && strings.HasSuffix(origin, "."+host) {
-			return true
-		}
-	}
-	return false
+	return st.Embeddable(origin)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/cookie"
 	"github.com/stilehq/stile/server/gate"
+	"github.com/stilehq/stile/server/preview"
 	"github.com/stilehq/stile/server/region"
 )
 
@@ -31,6 +32,9 @@ func readQuery(r *http.Request) query {
 
 // visit reads what is known of a request. Of several choices that can be believed the latest counts.
 func (s *Server) visit(r *http.Request, st *site, codec *cookie.Codec, q query) consent.Visit {
+	if link := s.previewed(r, st); link != nil {
+		return s.simulated(st, link)
+	}
 	v := consent.Visit{Region: s.region(r), GPC: hasGPC(r) || strings.HasSuffix(q.state, "!"), Crawler: crawler(r.UserAgent()), Now: s.now()}
 	tokens := append(cookieValues(r, st.cookie), q.choice, r.Header.Get("X-Stile-Choice"))
 	for _, token := range tokens {
@@ -78,7 +82,7 @@ func cookieValues(r *http.Request, name string) []string {
 	return values
 }
 
-// oneCookie finds a cookie without an allocation. It is sure only where the name stands once.
+// oneCookie finds a cookie without an allocation. It is sure only where the name stands once, and no preview stands beside it.
 func oneCookie(r *http.Request, name string) (value string, sure bool) {
 	headers := r.Header["Cookie"]
 	if len(headers) == 0 {
@@ -92,11 +96,14 @@ func oneCookie(r *http.Request, name string) (value string, sure bool) {
 		var pair string
 		pair, rest, _ = strings.Cut(rest, ";")
 		pair = strings.TrimLeft(pair, " ")
-		if len(pair) > len(name) && pair[len(name)] == '=' && pair[:len(name)] == name {
-			if found {
-				return "", false
-			}
+		if len(pair) <= len(name) || pair[:len(name)] != name {
+			continue
+		}
+		switch {
+		case pair[len(name)] == '=' && !found:
 			value, found = pair[len(name)+1:], true
+		case pair[len(name)] == '=', strings.HasPrefix(pair[len(name):], "_preview="):
+			return "", false
 		}
 	}
 	return value, true
@@ -167,6 +174,7 @@ type outcome struct {
 	until  time.Time // when the choice expires; zero where there is none
 
 	counters counters
+	shown    *preview.Link // a preview, or nil
 }
 
 const (

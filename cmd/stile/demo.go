@@ -120,7 +120,7 @@ func (d *demo) consentHost(ctx context.Context, host, data string, std streams) 
 		return "", err
 	}
 	if fresh {
-		err = simulate(ctx, s, clock, "shop")
+		err = pretend(ctx, s, clock, "shop")
 		if err == nil {
 			err = answer(ctx, "shop", data)
 		}

@@ -36,9 +36,9 @@ const (
 	crowd         = 64              // visitors at a time, who share the ledger's commits
 )
 
-// simulate has made-up visitors come to a site on the last days and today, by the server's own handlers and on a clock of
+// pretend has made-up visitors come to a site on the last days and today, by the server's own handlers and on a clock of
 // theirs: what the dashboard shows was counted and recorded as that of real ones is. The server is not to be running yet.
-func simulate(ctx context.Context, s *server.Server, clock *demoClock, site string) error {
+func pretend(ctx context.Context, s *server.Server, clock *demoClock, site string) error {
 	defer clock.free()
 	now := time.Now().UTC()
 	sim := &simulation{site: site, origin: "http://" + s.Addr().String(), server: s, notices: map[string]string{}}

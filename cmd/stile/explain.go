@@ -8,10 +8,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"golang.org/x/text/language"
-
 	"github.com/stilehq/stile/server/consent"
-	"github.com/stilehq/stile/server/region"
+	"github.com/stilehq/stile/server/simulate"
 )
 
 // siteOf names a site of the configuration.
@@ -59,14 +57,16 @@ func (c *explainCommand) Run(std streams) error {
 	if err != nil {
 		return err
 	}
-	if country, _, _ := strings.Cut(c.Region, "-"); c.Region != "" && (region.Parse(c.Region) == "" || !isCountry(country)) {
+	if c.Region != "" && !simulate.IsRegion(c.Region) {
 		return fmt.Errorf("--region %s is not a region: use ISO 3166, DE or US-CA", c.Region)
 	}
-	v := consent.Visit{Region: c.Region, GPC: c.GPC, Now: time.Now()}
-	if c.Reject || len(c.Accept)+len(c.Service) > 0 {
-		if v.Choice, err = c.choice(site, v.Now); err != nil {
-			return err
-		}
+	visit, err := c.visit()
+	if err != nil {
+		return err
+	}
+	v, err := visit.Of(site, time.Now())
+	if err != nil {
+		return err
 	}
 	d := consent.Decide(site, v)
 	e := explained{Site: site.Name, Regime: d.Regime.Name, Model: d.Regime.Model.String(), Ask: d.Ask, New: d.New, Tags: []explainedTag{}}
@@ -78,11 +78,6 @@ func (c *explainCommand) Run(std streams) error {
 		return printJSON(std.out, e)
 	}
 	return e.print(std.out)
-}
-
-func isCountry(code string) bool {
-	r, err := language.ParseRegion(code)
-	return err == nil && r.IsCountry()
 }
 
 func (c *siteOf) load() (*consent.Site, error) {
@@ -106,28 +101,21 @@ func (c *siteOf) load() (*consent.Site, error) {
 	return nil, fmt.Errorf("there are several sites in %s: name one of %s with --site", path, join(names))
 }
 
-func (c *explainCommand) choice(site *consent.Site, now time.Time) (*consent.Choice, error) {
-	form := map[string][]string{"category": c.Accept, "service": c.Service}
+func (c *explainCommand) visit() (*simulate.Visit, error) {
+	v := &simulate.Visit{
+		Region: c.Region, GPC: c.GPC, Categories: c.Accept, Services: c.Service, Chosen: c.Chosen, Policy: c.Policy, ChosenGPC: c.ChosenGPC,
+	}
 	switch {
 	case c.Reject && len(c.Accept)+len(c.Service) > 0:
 		return nil, errors.New("--reject goes without --accept and --service")
 	case c.Reject:
-		form = map[string][]string{"accept": {"none"}}
+		v.Choice = simulate.Rejected
 	case len(c.Accept) == 1 && c.Accept[0] == "all":
-		form = map[string][]string{"accept": {"all"}}
+		v.Choice = simulate.All
+	case len(c.Accept)+len(c.Service) > 0:
+		v.Choice = simulate.Some
 	}
-	choice, _, err := consent.Parse(form, site, nil)
-	if err != nil {
-		return nil, err
-	}
-	choice.Time, choice.GPC = now, c.ChosenGPC
-	if !c.Chosen.IsZero() {
-		choice.Time = c.Chosen
-	}
-	if c.Policy != "" {
-		choice.Policy = c.Policy
-	}
-	return &choice, nil
+	return v, nil
 }
 
 func (e explained) print(w io.Writer) error {

@@ -18,6 +18,7 @@ import (
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/gate"
 	"github.com/stilehq/stile/server/ledger"
+	"github.com/stilehq/stile/server/preview"
 	"github.com/stilehq/stile/server/tally"
 	"github.com/stilehq/stile/server/vendors"
 )
@@ -52,9 +53,18 @@ type Options struct {
 	Secure   func(*http.Request) bool       // tells whether a request came by HTTPS
 	Client   func(*http.Request) netip.Addr // whose address it came from
 
-	Officer                              // what only the privacy officer's pages need
-	Watch   Watch                        // raises alerts; nil: nothing does
-	Health  func(context.Context) Health // nil: nobody knows
+	Officer // what only the privacy officer's pages need
+
+	Watch  Watch                        // raises alerts; nil: nothing does
+	Health func(context.Context) Health // nil: nobody knows
+
+	Vendors *vendors.Library                                          // nil: read when a page first asks for it, which takes 0.2 s
+	Choice  func(site, token string) (*consent.Choice, error)         // reads a visitor's cookie, see cookie.Codec.Decode; nil: none is read
+	Preview func(site string, l preview.Link) (token string, _ error) // signs a preview; nil: there are none
+
+	// Answer is the script that a decision gets; nil: what the gate composes, which is the same where answers are counted and
+	// not page views.
+	Answer func(site string, d *consent.Decision, lang string) (*gate.Answer, error)
 }
 
 // Alert is something that somebody should look at.
@@ -77,6 +87,9 @@ type Dashboard struct {
 // New makes a dashboard. Requests carry the user who asks in their context (account.WithUser); who is nobody sees nothing.
 func New(o Options) (*Dashboard, error) {
 	d := &Dashboard{Options: o, origin: http.NewCrossOriginProtection(), library: sync.OnceValues(vendors.New)}
+	if o.Vendors != nil {
+		d.library = func() (*vendors.Library, error) { return o.Vendors, nil }
+	}
 	var err error
 	if d.assets, err = loadAssets(); err != nil {
 		return nil, err

@@ -124,6 +124,17 @@ func (k *desk) ask(role account.Role, method, path string) *httptest.ResponseRec
 	return rec
 }
 
+// post sends a form as a user of a role.
+func (k *desk) post(role account.Role, path string, form url.Values) *httptest.ResponseRecorder {
+	k.t.Helper()
+	rec := httptest.NewRecorder()
+	r := httptest.NewRequestWithContext(account.WithUser(k.t.Context(), account.User{Name: "ada", Role: role}), http.MethodPost, path, strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Host = "consent.shop.example"
+	k.d.ServeHTTP(rec, r)
+	return rec
+}
+
 // page is a page that a viewer gets with 200.
 func (k *desk) page(role account.Role, path string) *goquery.Document {
 	k.t.Helper()

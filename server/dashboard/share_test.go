@@ -43,16 +43,6 @@ func (f weekly) Report(_ context.Context, _ string, p tally.Period, _ tally.Filt
 	return r, nil
 }
 
-// post sends a form as a user of a role.
-func (k *desk) post(role account.Role, path string, form url.Values) *httptest.ResponseRecorder {
-	k.t.Helper()
-	rec := httptest.NewRecorder()
-	r := httptest.NewRequestWithContext(account.WithUser(k.t.Context(), account.User{Name: "ada", Role: role}), http.MethodPost, path, strings.NewReader(form.Encode()))
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	k.d.ServeHTTP(rec, r)
-	return rec
-}
-
 // open looks at a shared page, as anybody.
 func (k *desk) open(path string) *httptest.ResponseRecorder {
 	k.t.Helper()
