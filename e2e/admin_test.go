@@ -187,10 +187,10 @@ func TestAdminPages(t *testing.T) {
 	each("refused")
 	b.as(account.Admin, "users")
 	w.open().as(account.Admin, "")
-	eval[bool](b, `(document.querySelectorAll('details.change')[2].open = true)`)
+	eval[bool](b, `(document.querySelectorAll('details.person')[2].open = true)`)
 	each("users")
 	b.look(1280, 800, "light")
-	eval[bool](b, `(document.querySelectorAll('details.change')[2].querySelector('select').value = 'officer', true)`)
+	eval[bool](b, `(document.querySelectorAll('details.person')[2].querySelector('select').value = 'officer', true)`)
 	b.loads(func() { b.click("details[open] button[value=role]") })
 	if got := b.text(); !strings.Contains(got, "The user has another role") {
 		t.Errorf("after another role:\n%s", got)

@@ -18,8 +18,8 @@ type oidcFlags struct {
 	Roles      []string `env:"STILE_OIDC_ROLES" name:"oidc-roles" placeholder:"ROLE=VALUE" help:"What the claim's values mean: viewer=marketing,officer=privacy. Without it those get in whom stile user add --oidc made."`
 }
 
-// open reads them; nil where there is no provider.
-func (f *oidcFlags) open() (*account.OIDC, error) {
+// oidc reads them; nil where there is no provider.
+func (f *oidcFlags) oidc() (*account.OIDC, error) {
 	if f.Issuer == "" {
 		if f.ClientID != "" || f.SecretFile != "" || f.RoleClaim != "" || len(f.Roles) > 0 {
 			return nil, fmt.Errorf("the flags --oidc-... need --oidc-issuer: https://login.example")

@@ -55,7 +55,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	if opts.Keys, err = c.ring(); err != nil {
 		return err
 	}
-	if opts.OIDC, err = c.oidcFlags.open(); err != nil {
+	if opts.OIDC, err = c.oidc(); err != nil {
 		return err
 	}
 	if opts.MailKey, err = bearerKey("mail", c.MailKeyFile); err != nil {

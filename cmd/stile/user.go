@@ -59,7 +59,7 @@ func (f passwordFlags) read(std streams) (string, error) {
 		}
 		return strings.TrimRight(line, "\r\n"), nil
 	}
-	in := int(os.Stdin.Fd()) //nolint:gosec // a file descriptor
+	in := int(os.Stdin.Fd())
 	if !term.IsTerminal(in) {
 		return "", errors.New("there is no terminal to ask for the password: pass it by standard input with --password-stdin")
 	}

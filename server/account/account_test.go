@@ -151,7 +151,11 @@ func TestLogin(t *testing.T) {
 		}
 		h.add("Ada@Shop.example", Officer)
 		for _, wrong := range []struct{ name, password string }{
-			{"ada@shop.example", words + "."}, {"ada@shop.example", ""}, {"bob", words}, {"", words}, {"ada shop", words},
+			{"ada@shop.example", words + "."},
+			{"ada@shop.example", ""},
+			{"bob", words},
+			{"", words},
+			{"ada shop", words},
 			{"ada@shop.example", words + strings.Repeat("x", 2000)},
 		} {
 			if token, err := h.Login(ctx, wrong.name, wrong.password, home); token != nil || !errors.Is(err, ErrRefused) {
@@ -501,7 +505,7 @@ func TestRefusedAreGathered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var noted []string
 		broken := errors.New("away")
-		var failing error
+		failing := broken // set before a count, whose lock the timer takes too
 		r := &refused{note: func(n int, detail string) error {
 			if failing == nil {
 				noted = append(noted, fmt.Sprint(n, " ", detail))
@@ -512,11 +516,12 @@ func TestRefusedAreGathered(t *testing.T) {
 			r.count("")
 		}
 		r.count("ada")
-		failing = broken
 		time.Sleep(gatherTime + time.Second)
+		synctest.Wait()
 		failing = nil
 		r.count("ada")
 		time.Sleep(gatherTime)
+		synctest.Wait()
 		for i := range 60 {
 			r.count(fmt.Sprint("somebody", i))
 		}

@@ -145,7 +145,7 @@ func (p *provider) options() OIDCOptions {
 func abroad(t *testing.T, p *provider, change func(*OIDCOptions)) *house {
 	t.Helper()
 	h := file(t)
-	h.clock.now = time.Now()
+	h.now = time.Now()
 	o := p.options()
 	if change != nil {
 		change(&o)

@@ -37,7 +37,7 @@ func moment(t time.Time) string {
 	if t.IsZero() {
 		return "–"
 	}
-	return t.UTC().Format("2 January 2006, 15:04")
+	return t.UTC().Format("2 Jan 2006, 15:04")
 }
 
 // account answers GET /admin/account: the user's sessions, and their password.
@@ -58,7 +58,7 @@ func (d *Dashboard) own(w http.ResponseWriter, a *ask, status int, wrong string)
 	for _, s := range found {
 		view.Sessions = append(view.Sessions, ownSession{s.ID, moment(s.Created), moment(s.Seen), s.ID == this})
 	}
-	return d.draw(w, a, status, frame{Title: "Your account", Lead: "You are " + a.user.Name + ", " + a.user.Role.String() + ". Times are UTC."}, ownPage(view))
+	return d.draw(w, a, status, frame{Title: "Your account", Nav: "account", Lead: "You are logged in as " + a.user.Name + ", in the role " + a.user.Role.String() + ". Times are UTC."}, ownPage(view))
 }
 
 // endSession answers POST /admin/account/sessions: a user ends one of their sessions, or all but this one.

@@ -93,6 +93,7 @@ func (d *Dashboard) enter(w http.ResponseWriter, a *ask) error {
 	}
 	token, err := d.Accounts.Login(a.Context(), e.Name, a.PostForm.Get("password"), d.client(a.Request))
 	if err != nil {
+		d.warnOfProxy(a.Request, err)
 		status, wrong := refusal(w, err)
 		if wrong == "" {
 			return err
@@ -101,6 +102,15 @@ func (d *Dashboard) enter(w http.ResponseWriter, a *ask) error {
 		return d.entrance(w, a, status, e)
 	}
 	return d.begun(w, a, token, e.Next)
+}
+
+// warnOfProxy says why everybody waits for what one of them did, where all log-ins seem to come from a proxy.
+func (d *Dashboard) warnOfProxy(r *http.Request, err error) {
+	var wait *account.Wait
+	connection, _ := netip.ParseAddrPort(r.RemoteAddr) // the zero one on an error
+	if errors.As(err, &wait) && wait.Address && r.Header.Get("X-Forwarded-For") != "" && d.client(r) == connection.Addr().Unmap() {
+		d.Log.Warn("log-ins wait for what others did: all come from one address, which seems to be a proxy's; name it with --trusted-proxies", "address", connection.Addr())
+	}
 }
 
 // begun gives a browser its session and shows the page that was asked for. Who was logged in there is not any more.
@@ -121,7 +131,7 @@ func refusal(w http.ResponseWriter, err error) (status int, what string) {
 	var wait *account.Wait
 	switch {
 	case errors.Is(err, account.ErrRefused):
-		return http.StatusUnauthorized, "This name and this password do not go together. Nothing says which of them is wrong."
+		return http.StatusUnauthorized, "This name and this password do not go together."
 	case errors.As(err, &wait):
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.For.Seconds()))))
 		return http.StatusTooManyRequests, sentence(wait.Error()) + "."

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -185,6 +186,24 @@ func TestTooMany(t *testing.T) {
 		}
 		if i == 10 && (rec.Code != http.StatusTooManyRequests || rec.Header().Get("Retry-After") == "" || !strings.Contains(warned(t, rec), "wait 15 minutes")) {
 			t.Errorf("the last guess: %d, %v", rec.Code, rec.Header())
+		}
+	}
+}
+
+// Where no proxy is trusted, all users behind one wait together: the log says why.
+func TestProxyIsNamed(t *testing.T) {
+	for trusted, want := range map[bool]int{false: 1, true: 0} {
+		k := guard(t)
+		var log strings.Builder
+		k.d.Log = slog.New(slog.NewTextHandler(&log, nil))
+		if trusted {
+			k.d.Client = func(r *http.Request) netip.Addr { return netip.MustParseAddr(r.Header.Get("X-Forwarded-For")) }
+		}
+		for range 11 {
+			(&caller{k: k}).do(http.MethodPost, "/admin/login", url.Values{"name": {"bob"}}, func(r *http.Request) { r.Header.Set("X-Forwarded-For", "198.51.100.1") })
+		}
+		if got := strings.Count(log.String(), "--trusted-proxies"); got != want {
+			t.Errorf("trusted is %v, and the log says %q", trusted, log.String())
 		}
 	}
 }
