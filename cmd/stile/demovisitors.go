@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -221,8 +222,17 @@ type place struct{ region, language, regime string }
 
 var (
 	places = weighed[place]{
-		{place{"DE", "de", "gdpr"}, .40}, {place{"AT", "de", "gdpr"}, .11}, {place{"CH", "de", "gdpr"}, .06}, {place{"FR", "en", "gdpr"}, .09}, {place{"NL", "en", "gdpr"}, .07},
-		{place{"GB", "en", "uk"}, .09}, {place{"US-CA", "en", "us"}, .07}, {place{"US-NY", "en", "other"}, .02}, {place{"CN", "zh-Hans", "pipl"}, .03}, {place{"BR", "en", "gdpr"}, .03}, {place{"AE", "ar", "other"}, .03},
+		{place{"DE", "de", "gdpr"}, .40},
+		{place{"AT", "de", "gdpr"}, .11},
+		{place{"CH", "de", "gdpr"}, .06},
+		{place{"FR", "en", "gdpr"}, .09},
+		{place{"NL", "en", "gdpr"}, .07},
+		{place{"GB", "en", "uk"}, .09},
+		{place{"US-CA", "en", "us"}, .07},
+		{place{"US-NY", "en", "other"}, .02},
+		{place{"CN", "zh-Hans", "pipl"}, .03},
+		{place{"BR", "en", "gdpr"}, .03},
+		{place{"AE", "ar", "other"}, .03},
 	}
 	agents = weighed[string]{
 		{"Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 Version/19.0 Mobile/15E148 Safari/604.1", .27},
@@ -244,7 +254,8 @@ const (
 func visitorOf(r *rand.Rand, day int) visitor {
 	at, agent := places.pick(r), agents.pick(r)
 	v := visitor{place: at, agent: agent, gpc: r.Float64() < .03, pages: r.IntN(4)}
-	_, _ = (randReader{r}).Read(v.key[:])
+	binary.LittleEndian.PutUint64(v.key[:8], r.Uint64())
+	binary.LittleEndian.PutUint64(v.key[8:], r.Uint64())
 	accepts := .44
 	if strings.Contains(agent, "Mobile") {
 		accepts = .5
@@ -270,15 +281,6 @@ func visitorOf(r *rand.Rand, day int) visitor {
 		v.loads = weighed[[]loaded]{{nil, .3}, {[]loaded{{"fonts.gstatic.com", "other"}}, .3}, {[]loaded{{"fonts.gstatic.com", "other"}, {"static.hotjar.com", "script"}}, .4}}.pick(r)
 	}
 	return v
-}
-
-type randReader struct{ *rand.Rand }
-
-func (r randReader) Read(b []byte) (int, error) {
-	for i := range b {
-		b[i] = byte(r.Uint32())
-	}
-	return len(b), nil
 }
 
 var demoNotice = regexp.MustCompile(`[{,]h:"([A-Za-z0-9_-]{22})"`)

@@ -124,7 +124,7 @@ func TestLookingAgainShowsTheSame(t *testing.T) {
 func TestNoiseStays(t *testing.T) {
 	want := []int64{2, 7, 0, 13, -3, 9, -2, 15}
 	var got []int64
-	for i := range len(want) {
+	for i := range want {
 		got = append(got, NewSource(Seed{42}).Add(0, Scale{7, 1000}, fmt.Sprint("cell ", i)))
 	}
 	if !slices.Equal(got, want) {

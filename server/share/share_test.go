@@ -174,12 +174,11 @@ func testTidy(t *testing.T, s Links) {
 	for i := range 20 {
 		mustMake(t, s, Wish{"shop", "a", []float64{1, 2}[i%2], 1}, now.AddDate(0, 0, 2*i))
 	}
-	rows := 0
 	shelf, err := s.Site(t.Context(), "shop", now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows = len(shelf.Live) // all were over later than now
+	rows := len(shelf.Live) // all were over later than now
 	if rows > 4 || shelf.Millis != 3000 {
 		t.Errorf("%d links are kept, %d thousandths were spent", rows, shelf.Millis)
 	}

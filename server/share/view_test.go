@@ -108,7 +108,9 @@ func TestViewIsNearTheTruth(t *testing.T) {
 		what      string
 		got, want int64
 	}{
-		{"displays", v.Total.Displays, 56 * 700}, {"accepted", v.Total.Accepted, 56 * 300}, {"rejected", v.Total.Rejected, 56 * 200},
+		{"displays", v.Total.Displays, 56 * 700},
+		{"accepted", v.Total.Accepted, 56 * 300},
+		{"rejected", v.Total.Rejected, 56 * 200},
 		{"custom", v.Total.Customs, 56 * 100},
 	} {
 		if off := c.got - c.want; off == 0 || off < -2*v.Totals.Margin || off > 2*v.Totals.Margin {
@@ -131,8 +133,12 @@ func TestViewIsNearTheTruth(t *testing.T) {
 		name string
 		rate int
 	}{
-		{v.Categories[0], "analytics", 67}, {v.Categories[1], "marketing", 17}, {v.Devices[0], "desktop", 53}, {v.Devices[1], "phone", 76},
-		{v.Countries[0], "DE", 67}, {v.Countries[1], "FR", 50},
+		{v.Categories[0], "analytics", 67},
+		{v.Categories[1], "marketing", 17},
+		{v.Devices[0], "desktop", 53},
+		{v.Devices[1], "phone", 76},
+		{v.Countries[0], "DE", 67},
+		{v.Countries[1], "FR", 50},
 	} {
 		if g := c.got; g.Name != c.name || !g.Shown || g.Rate < c.rate-g.Off || g.Rate > c.rate+g.Off || g.Off < 1 || g.Off > 25 {
 			t.Errorf("%s: %+v, and the rate is %d", c.name, g, c.rate)
