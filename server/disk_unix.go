@@ -11,6 +11,6 @@ func diskSpace(folder string) (free, size uint64) {
 	if err := unix.Statfs(folder, &st); err != nil || st.Bsize <= 0 {
 		return 0, 0
 	}
-	block := uint64(st.Bsize)                                           //nolint:gosec,unconvert // it is of another type on each system
-	return max(0, uint64(st.Bavail)) * block, uint64(st.Blocks) * block //nolint:gosec,unconvert // the same
+	block := uint64(st.Bsize)
+	return max(0, uint64(st.Bavail)) * block, uint64(st.Blocks) * block //nolint:unconvert // these are of other types on other systems
 }

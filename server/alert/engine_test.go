@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,6 +28,7 @@ type heard struct {
 	name    string
 	sites   []string
 	fails   error
+	mu      sync.Mutex // of what is below
 	tries   int
 	told    []string // "raised opt-in shop"
 	letters int      // calls that told
@@ -36,6 +39,8 @@ func (h *heard) Place() string            { return h.name }
 func (h *heard) Reaches(site string) bool { return slices.Contains(h.sites, site) }
 
 func (h *heard) Tell(_ context.Context, site string, all []Message) (string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.tries++
 	if h.fails != nil {
 		return h.name + ".example", h.fails
@@ -59,9 +64,10 @@ type desk struct {
 	t        *testing.T
 	e        *Engine
 	now      time.Time
+	mu       sync.Mutex // held while here is read, and written beside a running engine
 	here     Here
 	facts    Facts
-	asked    int // how often all sites were looked at
+	asked    atomic.Int32 // how often all sites were looked at
 	hook, by *heard
 }
 
@@ -75,10 +81,22 @@ func newDesk(t *testing.T, db *ledger.Ledger) *desk {
 func (k *desk) engine(db *ledger.Ledger, process string) *Engine {
 	return New(Options{
 		Database: db, Process: process, Address: "https://consent.shop.example", Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return k.now },
-		Sites: func(context.Context) (Facts, error) { k.asked++; k.facts.Now = k.now; return k.facts, nil },
-		Here:  func(context.Context) Here { k.here.Now = k.now; return k.here },
-		Ways:  []Way{k.hook, k.by},
+		Sites: func(context.Context) (Facts, error) { k.asked.Add(1); k.facts.Now = k.now; return k.facts, nil },
+		Here: func(context.Context) Here {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			k.here.Now = k.now
+			return k.here
+		},
+		Ways: []Way{k.hook, k.by},
 	})
+}
+
+// reload is that a configuration was refused, or taken.
+func (k *desk) reload(why string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.here.Reload, k.here.Reloaded = why, k.now
 }
 
 func (k *desk) look() {
@@ -91,6 +109,8 @@ func (k *desk) look() {
 // heardBy compares what was told since the last time.
 func heardBy(t *testing.T, h *heard, want ...string) {
 	t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if diff := cmp.Diff(want, h.told); diff != "" {
 		t.Errorf("%s told -want +got\n%s", h.name, diff)
 	}
@@ -158,8 +178,10 @@ func TestAlertsAreToldOnce(t *testing.T) {
 		}
 		first := all[slices.IndexFunc(all, func(r Record) bool { return r.Kind == Overdue && !r.Cleared.IsZero() })]
 		want := []Telling{
-			{Way: "mail", Place: "mail.example", Told: now, Tries: 1}, {Way: "webhook", Place: "webhook.example", Told: now, Tries: 1},
-			{Ended: true, Way: "mail", Place: "mail.example", Told: ended, Tries: 1}, {Ended: true, Way: "webhook", Place: "webhook.example", Told: ended, Tries: 1},
+			{Way: "mail", Place: "mail.example", Told: now, Tries: 1},
+			{Way: "webhook", Place: "webhook.example", Told: now, Tries: 1},
+			{Ended: true, Way: "mail", Place: "mail.example", Told: ended, Tries: 1},
+			{Ended: true, Way: "webhook", Place: "webhook.example", Told: ended, Tries: 1},
 		}
 		if diff := cmp.Diff(want, first.Tellings); diff != "" || !first.Cleared.Equal(ended) {
 			t.Errorf("cleared at %s; -want +got\n%s", first.Cleared, diff)
@@ -280,7 +302,7 @@ func TestSeveralProcesses(t *testing.T) {
 		k.here.Reload, k.here.Reloaded, k.facts.Sites = "stile.yaml: no", now, []SiteFacts{overdue}
 		k.look() // another process is at it
 		heardBy(t, k.hook)
-		if k.asked != 0 {
+		if k.asked.Load() != 0 {
 			t.Error("two processes looked at the sites")
 		}
 		if err := other.Look(t.Context(), "other", true); err != nil {
@@ -352,24 +374,24 @@ func TestRun(t *testing.T) {
 		done := make(chan struct{})
 		go func() { k.e.Run(ctx); close(done) }()
 		synctest.Wait()
-		if k.asked != 1 {
-			t.Errorf("the sites were looked at %d times at once", k.asked)
+		if k.asked.Load() != 1 {
+			t.Errorf("the sites were looked at %d times at once", k.asked.Load())
 		}
-		k.here.Reload, k.here.Reloaded = "stile.yaml: no", time.Now()
+		k.reload("stile.yaml: no")
 		k.e.Wake()
 		synctest.Wait()
 		heardBy(t, k.hook, "raised configuration")
-		k.here.Reload = ""
+		k.reload("")
 		time.Sleep(deliverEvery + time.Second)
 		synctest.Wait()
 		heardBy(t, k.hook, "ended configuration")
-		if k.asked != 1 {
-			t.Errorf("the sites were looked at %d times", k.asked)
+		if k.asked.Load() != 1 {
+			t.Errorf("the sites were looked at %d times", k.asked.Load())
 		}
 		time.Sleep(2 * evaluateEvery)
 		synctest.Wait()
-		if k.asked != 3 {
-			t.Errorf("the sites were looked at %d times in ten minutes", k.asked)
+		if k.asked.Load() != 3 {
+			t.Errorf("the sites were looked at %d times in ten minutes", k.asked.Load())
 		}
 		cancel()
 		<-done

@@ -51,8 +51,7 @@ func TestRules(t *testing.T) {
 	}{
 		{name: "nothing"},
 		{name: "a rate that stays", site: SiteFacts{OptInDrop: 20, Days: days(1000, steady(.5))}},
-		{name: "a rate that fell", site: SiteFacts{OptInDrop: 20, Days: days(1000, fallen(.5, .3))}, want: []Alert{{Site: "shop", Kind: OptIn}},
-			text: "fell to 30.0% on Sunday 22 November 2026; on the Sundays before it was 50.0%"},
+		{name: "a rate that fell", site: SiteFacts{OptInDrop: 20, Days: days(1000, fallen(.5, .3))}, want: []Alert{{Site: "shop", Kind: OptIn}}, text: "fell to 30.0% on Sunday 22 November 2026; on the Sundays before it was 50.0%"},
 		{name: "a rate that fell by just the share", site: SiteFacts{OptInDrop: 20, Days: days(1000, fallen(.5, .4))}},
 		{name: "a rate that fell by less than a larger share", site: SiteFacts{OptInDrop: 50, Days: days(1000, fallen(.5, .3))}},
 		{name: "a rate that rose", site: SiteFacts{OptInDrop: 20, Days: days(1000, fallen(.5, .9))}},
@@ -67,14 +66,13 @@ func TestRules(t *testing.T) {
 		{name: "a site of a week", site: SiteFacts{OptInDrop: 20, Days: days(1000, fallen(.5, .1))[27:]}},
 		{name: "a site of two weeks", site: SiteFacts{OptInDrop: 20, Days: days(1000, fallen(.5, .1))[21:]}, want: []Alert{{Site: "shop", Kind: OptIn}}},
 
-		{name: "a host", site: SiteFacts{Ungated: []HostFacts{{Name: "static.hotjar.com", Pages: 14, Text: "Hotjar was seen on 14 pages."}, {Name: "extension.example", Pages: 4}}},
-			want: []Alert{{Site: "shop", Kind: Host, Subject: "static.hotjar.com"}}, text: "Hotjar was seen on 14 pages. This is of the last week"},
+		{name: "a host", site: SiteFacts{Ungated: []HostFacts{{Name: "static.hotjar.com", Pages: 14, Text: "Hotjar was seen on 14 pages."}, {Name: "extension.example", Pages: 4}}}, want: []Alert{{Site: "shop", Kind: Host, Subject: "static.hotjar.com"}}, text: "Hotjar was seen on 14 pages. This is of the last week"},
 
 		{name: "requests", site: SiteFacts{Ahead: 72 * time.Hour, Requests: []RequestFacts{
-			{Number: "7KQ4-M2XD", Kind: "access", Due: now.Add(-time.Minute)}, {Number: "8KQ4-M2XD", Kind: "delete", Due: now.Add(72 * time.Hour)},
+			{Number: "7KQ4-M2XD", Kind: "access", Due: now.Add(-time.Minute)},
+			{Number: "8KQ4-M2XD", Kind: "delete", Due: now.Add(72 * time.Hour)},
 			{Number: "9KQ4-M2XD", Kind: "copy", Due: now.Add(73 * time.Hour)},
-		}}, want: []Alert{{Site: "shop", Kind: Overdue, Subject: "7KQ4-M2XD"}, {Site: "shop", Kind: Due, Subject: "8KQ4-M2XD"}},
-			text: "Request 7KQ4-M2XD (access) was due on Monday 23 November 2026 and is not answered."},
+		}}, want: []Alert{{Site: "shop", Kind: Overdue, Subject: "7KQ4-M2XD"}, {Site: "shop", Kind: Due, Subject: "8KQ4-M2XD"}}, text: "Request 7KQ4-M2XD (access) was due on Monday 23 November 2026 and is not answered."},
 
 		{name: "tags", site: SiteFacts{Tags: []TagFacts{
 			{ID: "ga4", Name: "Google Analytics 4", Released: 399, Errors: 20}, {ID: "many", Released: 100_000, Errors: 900}, {ID: "few", Released: 20, Errors: 19},
@@ -100,11 +98,9 @@ func TestRulesHere(t *testing.T) {
 	}{
 		{name: "nothing"},
 		{name: "a database that is away for a moment", here: Here{Away: now.Add(-10 * time.Minute), Spooled: 90}},
-		{name: "a database that is away", here: Here{Away: now.Add(-11 * time.Minute), Spooled: 1, Spools: true}, want: []Alert{{Kind: Away}},
-			text: "taken nothing since 09:19 UTC on 23 November 2026. 1 choice waits in the spool."},
+		{name: "a database that is away", here: Here{Away: now.Add(-11 * time.Minute), Spooled: 1, Spools: true}, want: []Alert{{Kind: Away}}, text: "taken nothing since 09:19 UTC on 23 November 2026. 1 choice waits in the spool."},
 		{name: "a disk that is full", here: Here{Away: now.Add(-11 * time.Minute)}, want: []Alert{{Kind: Away}}, text: "2026. Choices cannot be stored"},
-		{name: "a configuration that was refused", here: Here{Reload: "stile.yaml:3:1: error: controller: it is missing\nstile.yaml:4: error: tags: no", Reloaded: now},
-			want: []Alert{{Kind: Reload}}, text: "refused at 09:30 UTC on 23 November 2026, and the old one goes on: stile.yaml:3:1: error: controller: it is missing (and more)"},
+		{name: "a configuration that was refused", here: Here{Reload: "stile.yaml:3:1: error: controller: it is missing\nstile.yaml:4: error: tags: no", Reloaded: now}, want: []Alert{{Kind: Reload}}, text: "refused at 09:30 UTC on 23 November 2026, and the old one goes on: stile.yaml:3:1: error: controller: it is missing (and more)"},
 		{name: "a cause without end", here: Here{Reload: strings.Repeat("é", 9999)}, want: []Alert{{Kind: Reload}}, text: strings.Repeat("é", 300) + "…"},
 		{name: "a few choices refused", here: Here{Refused: 9}},
 		{name: "choices refused", here: Here{Refused: 10}, want: []Alert{{Kind: Busy}}, text: "10 choices were refused"},

@@ -113,7 +113,8 @@ func TestWebhookAnswers(t *testing.T) {
 		want   string // "" for taken
 		final  bool
 	}{
-		{status: 200}, {status: 202},
+		{status: 200},
+		{status: 202},
 		{status: 302, want: "it answered 302 Found, and redirects are not followed: give the address that it leads to"},
 		{status: 308, want: "redirects are not followed"},
 		{status: 404, want: "it answered 404 Not Found"},
