@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,6 +50,16 @@ func (c counters) count(r *http.Request, q *query) {
 		counter = c.unsure
 	}
 	counter.Add(tally.ClassOf(r.Header))
+}
+
+// justNow is how long after a choice pages ask again that knew of another one, at most.
+const justNow = 30 * time.Second
+
+// same tells whether a request is for a page that was counted by the one before: it has run an answer, and asks for the one
+// that a choice takes. A page that comes later asks for the same address, and finds it in the browser's cache or asks when
+// the choice is no longer new.
+func (q *query) same(choice *consent.Choice, now time.Time) bool {
+	return q.named && choice != nil && now.Sub(choice.Time) < justNow
 }
 
 // answer is the script for a decision. Where page views are counted it tells of them, by a name of what it did.

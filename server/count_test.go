@@ -74,6 +74,7 @@ func TestCount(t *testing.T) {
 				w.t.Fatalf("status %d", again.StatusCode)
 			}
 		}}, tally.Figures{Views: 2, Displays: 2}},
+		{"the answer that a choice takes", []func(*world){script(), choose("accept=all"), func(w *world) { w.get("/stile/shop.js?s=x") }}, tally.Figures{Views: 1, Displays: 1, AcceptAll: 1, OptIns: 1}},
 		{"HEAD is no view", []func(*world){func(w *world) { w.send(http.MethodHead, "/stile/shop.js", "") }}, tally.Figures{}},
 		{"an error is no view", []func(*world){func(w *world) { w.get("/stile/none.js") }}, tally.Figures{}},
 		{"a crawler", []func(*world){script("User-Agent", "Googlebot/2.1")}, tally.Figures{Views: 1, Crawlers: 1}},
@@ -110,6 +111,42 @@ func TestCount(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// A tag that runs once its visitor has chosen was withheld and released on the same page.
+func TestCountTagsOfChoice(t *testing.T) {
+	w := newWorld(t)
+	before := w.counted(tally.Filter{})
+	w.get("/stile/shop.js")
+	w.choose("category=analytics")
+	w.get("/stile/shop.js?s=x")
+	after := w.counted(tally.Filter{})
+	for id, want := range map[string][2]int64{"ga4": {1, 1}, "pixel": {0, 1}} {
+		b, a := before.Tags[id], after.Tags[id]
+		if got := [2]int64{a.Released - b.Released, a.Withheld - b.Withheld}; got != want {
+			t.Errorf("%s was released and withheld %v times, want %v", id, got, want)
+		}
+	}
+}
+
+func TestSamePage(t *testing.T) {
+	now := time.Now()
+	made := func(ago time.Duration) *consent.Choice { return &consent.Choice{Time: now.Add(-ago)} }
+	for _, test := range []struct {
+		name   string
+		q      query
+		choice *consent.Choice
+		want   bool
+	}{
+		{"a page after the choice", query{}, made(0), false},
+		{"the page of the choice", query{named: true}, made(justNow - 1), true},
+		{"a copy that was stale", query{named: true}, made(justNow), false},
+		{"a choice that is none", query{named: true}, nil, false},
+	} {
+		if got := test.q.same(test.choice, now); got != test.want {
+			t.Errorf("%s: %v", test.name, got)
+		}
 	}
 }
 

@@ -97,6 +97,9 @@ func (s *Server) outcome(r *http.Request, snap *snapshot, st *site, q query) (ou
 	if err != nil {
 		return outcome{}, nil, err
 	}
+	if q.same(d.Choice, v.Now) {
+		did = did.Again()
+	}
 	o := outcome{answer: a, etag: []string{a.ETag}, asked: d.Ask, counters: st.counters(&v, &d, spoken, did)}
 	if d.Choice != nil {
 		o.until = d.Choice.Time.Add(st.Remembers(d.Regime))

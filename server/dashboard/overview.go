@@ -233,7 +233,7 @@ func moved(now, then int64, scale float64) string {
 
 // answers are the figures of the answers to the banner, with their definitions.
 func answers(s *Site, f, n, t tally.Figures, scale float64) []stat {
-	views := "A view is an answer of Stile to a page, also those that follow a choice. Where the visitor's browser takes that answer from its own cache nothing is counted, as this site does not have page_views on."
+	views := "A view is an answer of Stile to a page. Where the visitor's browser takes that answer from its own cache nothing is counted, as this site does not have page_views on."
 	if s.PageViews {
 		views = "Every page view is counted, as this site has page_views on."
 	}

@@ -73,7 +73,7 @@ func (k *desk) linked(form url.Values) string {
 	}
 	address, _ := documentOf(k.t, rec).Find("input.address").Attr("value")
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "https" || u.Host != "example.com" {
+	if err != nil || u.Scheme != "https" || u.Host != "consent.shop.example" {
 		k.t.Fatalf("the link is %q", address)
 	}
 	return u.Path

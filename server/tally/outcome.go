@@ -23,6 +23,7 @@ const (
 	signal  = 'g' // Sec-GPC switched something off
 	robot   = 'c' // a crawler got it
 	unknown = 'u' // see Unsure
+	again   = 'n' // see Again
 )
 
 // Verdicts of an outcome.
@@ -35,6 +36,19 @@ const (
 // Unsure is the outcome of an answer for another site's page, where a choice may be that did not come along: nobody can tell
 // what will run.
 func Unsure() Outcome { return Outcome{unique.Make(string(unknown))} }
+
+// Again is the outcome of an answer for a page that was counted by the one before: no further view, and what was withheld is
+// counted already. What it releases runs.
+func (o Outcome) Again() Outcome {
+	b := []byte{again}
+	_, rest := flagsOf(o.text.Value())
+	for group := range strings.SplitSeq(rest, "|") {
+		if group != "" && group[0] != withheld {
+			b = append(append(b, '|'), group...)
+		}
+	}
+	return Outcome{unique.Make(string(b))}
+}
 
 // OutcomeOf is the outcome of a decision.
 func OutcomeOf(s *consent.Site, d *consent.Decision) Outcome {

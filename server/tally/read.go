@@ -328,6 +328,9 @@ func (r *reading) outcome(text string) *outcomeCount {
 }
 
 func answerFigures(flags string, n int64) *Figures {
+	if strings.ContainsRune(flags, again) {
+		return &Figures{}
+	}
 	f := &Figures{Views: n}
 	for _, flag := range flags {
 		switch flag {
