@@ -151,7 +151,7 @@ func (v *tagView) lead() string {
 	if v.tag.Company != "" {
 		words += ", by " + v.tag.Company
 	}
-	return words + "."
+	return strings.TrimSuffix(words, ".") + "."
 }
 
 // tagDays is a tag day by day or, in a long period, by several days.
