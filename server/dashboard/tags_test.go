@@ -299,6 +299,9 @@ func TestTagPage(t *testing.T) {
 	if !slices.ContainsFunc(k.asked, func(f tally.Filter) bool { return f.Country == "FR" }) {
 		t.Error("France was not asked for")
 	}
+	if doc := k.page(account.Viewer, "/admin/sites/shop/tags/ga4?period=12m"); doc.Find(".trio section").Length() != 1 || !strings.Contains(said(doc.Find("main")), "in periods of up to 62 days") {
+		t.Error("a year is split by country, which takes long, or it is not said that it is not")
+	}
 	gone := k.page(account.Viewer, "/admin/sites/shop/tags/old-chat")
 	if !strings.Contains(said(gone.Find("main")), "no more") || gone.Find("pre").Length() > 0 {
 		t.Error("a tag that the site has no more is described")
