@@ -82,6 +82,17 @@ func TestAdminTags(t *testing.T) {
 	}
 	eval[bool](b, openAll)
 	b.looks("tag")
+
+	// Why did the other visitor get that tag?
+	b.load(adminURL + "sites/shop/why")
+	b.loads(func() {
+		b.say(fmt.Sprintf(`(document.querySelector('#subject').value = %q, document.querySelector('.whyform').requestSubmit())`, other.cookie("stile_shop").Value))
+	})
+	if got := eval[string](b, `document.querySelector('table.verdicts tbody tr').innerText.replace(/\s+/g, ' ')`); !strings.HasPrefix(got, "House counter analytics released analytics was accepted on ") ||
+		strings.Count(got, "released") != 2 || eval[string](b, "location.search") != "" {
+		t.Errorf("the doctor says %q, at %s", got, eval[string](b, "location.href"))
+	}
+	b.looks("why-answer")
 }
 
 // The simulator says what stile explain says, and shows the banner where nothing of it can reach anybody.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -27,16 +28,16 @@ type simulated struct {
 	answer   *gate.Answer
 }
 
-// simulation reads a visit out of a form and decides it, as a request for the script is. The problem is what the user is told
-// about a visit that cannot be.
-func (d *Dashboard) simulation(site *Site, q url.Values) (_ *simulated, problem, err error) {
+// simulation reads a visit out of a form and decides it, as a request for the script is. Of a visit that cannot be the error
+// is a problem.
+func (d *Dashboard) simulation(site *Site, q url.Values) (_ *simulated, err error) {
 	s := simulated{}
-	if s.visit, problem = simulate.Parse(q); problem != nil {
-		return nil, problem, nil
+	if s.visit, err = simulate.Parse(q); err != nil {
+		return nil, fail(http.StatusBadRequest, "%v", err)
 	}
-	v, problem := s.visit.Of(site.Site, d.Now())
-	if problem != nil {
-		return nil, problem, nil
+	v, err := s.visit.Of(site.Site, d.Now())
+	if err != nil {
+		return nil, fail(http.StatusBadRequest, "%v", err)
 	}
 	s.lang = cmp.Or(s.visit.Language, site.Languages[0])
 	s.decision = consent.Decide(site.Site, v)
@@ -45,7 +46,7 @@ func (d *Dashboard) simulation(site *Site, q url.Values) (_ *simulated, problem,
 	} else {
 		s.answer, err = site.Gate.Answer(&s.decision, s.lang)
 	}
-	return &s, nil, err
+	return &s, err
 }
 
 // simulatorView is the page of the simulator.
@@ -107,11 +108,32 @@ func (d *Dashboard) drawSimulator(w http.ResponseWriter, a *ask, v *simulatorVie
 
 func (d *Dashboard) simulatorPage(a *ask, q url.Values) (*simulatorView, error) {
 	site := a.site
-	done, problem, err := d.simulation(site, q)
-	if err != nil {
+	v := &simulatorView{site: site, preview: d.previewForm(a)}
+	v.offer()
+	done, err := d.simulation(site, q)
+	var told *problem
+	switch {
+	case errors.As(err, &told):
+		v.problem = told.what
+		v.visit, _ = simulate.Parse(q) // as much of it as can be shown again
+		return v, nil
+	case err != nil:
 		return nil, err
 	}
-	v := &simulatorView{site: site, done: done, preview: d.previewForm(a)}
+	v.done = done
+	v.visit, v.query, v.asked = done.visit, done.visit.Values().Encode(), askedWords(&done.decision)
+	for i := range site.Tags {
+		t, verdict := &site.Tags[i], done.decision.Tags[i]
+		row := simulatedTag{id: t.ID, name: t.Name, path: sitePath(site.Name, "tags/") + url.PathEscape(t.ID), category: t.Category, because: verdict.Because.String()}
+		row.tone, row.verdict = verdictWords(verdict)
+		v.rows = append(v.rows, row)
+	}
+	return v, nil
+}
+
+// offer fills in what the form has to choose from.
+func (v *simulatorView) offer() {
+	site := v.site
 	for i := range site.Regimes {
 		for _, code := range site.Regimes[i].Codes() {
 			v.regions = append(v.regions, regionChoice{code, site.Regimes[i].Name})
@@ -130,19 +152,6 @@ func (d *Dashboard) simulatorPage(a *ask, q url.Values) (*simulatorView, error) 
 			v.services = append(v.services, site.Tags[i])
 		}
 	}
-	if problem != nil {
-		v.problem = problem.Error()
-		v.visit, _ = simulate.Parse(q) // as much of it as can be shown again
-		return v, nil
-	}
-	v.visit, v.query, v.asked = done.visit, done.visit.Values().Encode(), askedWords(&done.decision)
-	for i := range site.Tags {
-		t, verdict := &site.Tags[i], done.decision.Tags[i]
-		row := simulatedTag{id: t.ID, name: t.Name, path: sitePath(site.Name, "tags/") + url.PathEscape(t.ID), category: t.Category, because: verdict.Because.String()}
-		row.tone, row.verdict = verdictWords(verdict)
-		v.rows = append(v.rows, row)
-	}
-	return v, nil
 }
 
 func verdictWords(v consent.Verdict) (tone, word string) {
@@ -184,12 +193,9 @@ func (s *simulated) shows() bool { return s.decision.Ask || s.decision.Tell }
 
 // simulatedAnswer answers GET /admin/sites/{site}/simulator/answer.js: the exact bytes.
 func (d *Dashboard) simulatedAnswer(w http.ResponseWriter, a *ask) error {
-	s, problem, err := d.simulation(a.site, a.URL.Query())
+	s, err := d.simulation(a.site, a.URL.Query())
 	if err != nil {
 		return err
-	}
-	if problem != nil {
-		return fail(http.StatusBadRequest, "%v", problem)
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8") // to be read and kept, never to be run from here
@@ -207,12 +213,9 @@ var hostName = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]{1,5})?$`)
 // (sandbox), with no host in its policy but Stile's own path for the dialog, and with the state that the answer was made for
 // where a page has its cookies. Other scripts than Stile's are blocked, released or not.
 func (d *Dashboard) simulatedBanner(w http.ResponseWriter, a *ask) error {
-	s, problem, err := d.simulation(a.site, a.URL.Query())
+	s, err := d.simulation(a.site, a.URL.Query())
 	if err != nil {
 		return err
-	}
-	if problem != nil {
-		return fail(http.StatusBadRequest, "%v", problem)
 	}
 	nonce, own := rand.Text(), ""
 	if hostName.MatchString(a.Host) {

@@ -225,7 +225,7 @@ func TestWhyByCookie(t *testing.T) {
 			t.Errorf("%q, want %q", got[2], want)
 		}
 		says := said(doc.Find("main"))
-		for _, want := range []string{"13 October 2026, 09:30 UTC", "Accepted analytics", "Declined marketing", "Policy 2026-01-01", "Regime gdpr", c.Receipt.String(), "asked again: the policy changed"} {
+		for _, want := range []string{"13 Oct 2026, 09:30 UTC", "Accepted analytics", "Declined marketing", "Policy 2026-01-01", "Regime gdpr", c.Receipt.String(), "asked again: the policy changed"} {
 			if !strings.Contains(says, want) {
 				t.Errorf("the answer does not say %q", want)
 			}
@@ -334,7 +334,7 @@ func TestWhyByReceipt(t *testing.T) {
 		t.Fatalf("an officer: %d, %s", code, says)
 	}
 	for _, want := range []string{
-		"The visitor chose again on 19 November 2026, 09:30 UTC", "Chosen 23 October 2026", "Declined analytics, marketing", "Regime gdpr", notices[0].Hash, "on the banner", "Decided for DE",
+		"The visitor chose again on 19 Nov 2026, 09:30 UTC", "Chosen 23 Oct 2026", "Declined analytics, marketing", "Regime gdpr", notices[0].Hash, "on the banner", "Decided for DE",
 	} {
 		if !strings.Contains(says, want) {
 			t.Errorf("the answer does not say %q: %s", want, says)

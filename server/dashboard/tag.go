@@ -49,6 +49,7 @@ type tagSplit struct {
 const (
 	mostBuckets = 31 // in the chart by day: of a longer period each is several days
 	mostValues  = 6  // of a dimension
+	splitDays   = 62 // in a longer period adding up each value by itself takes too long
 )
 
 // tag answers GET /admin/sites/{site}/tags/{tag}: all that is known of a tag, and what became of it.
@@ -80,27 +81,8 @@ func (d *Dashboard) tag(w http.ResponseWriter, a *ask) error {
 		if v.days, err = d.tagDays(a.Context(), a.site.Name, id, period.Period); err != nil {
 			return err
 		}
-		for _, split := range []struct {
-			name string
-			by   tally.Dimension
-			as   func(value string) tally.Filter
-		}{
-			{"Country", tally.Country, func(value string) tally.Filter { return tally.Filter{Country: value} }},
-			{"Device", tally.Device, func(value string) tally.Filter { return tally.Filter{Device: value} }},
-		} {
-			one := tagSplit{name: split.name}
-			for _, row := range report.By[split.by][:min(mostValues, len(report.By[split.by]))] {
-				part, err := d.Figures.Report(a.Context(), a.site.Name, period.Period, split.as(row.Value))
-				if err != nil {
-					return err
-				}
-				if f := part.Tags[id]; f != nil {
-					one.rows = append(one.rows, tagBucket{cmp.Or(row.Value, "unknown"), *f})
-				}
-			}
-			if len(one.rows) > 0 {
-				v.by = append(v.by, one)
-			}
+		if v.by, err = d.tagSplits(a.Context(), a.site.Name, id, period.Period, report); err != nil {
+			return err
 		}
 	}
 	return d.page(w, a, frame{Title: v.row.name, Nav: "tags", Lead: v.lead(), Tools: backTo(sitePath(a.site.Name, "tags"), "All tags")}, tagPage(&v))
@@ -151,7 +133,7 @@ func (v *tagView) lead() string {
 	if v.tag.Company != "" {
 		words += ", by " + v.tag.Company
 	}
-	return words + "."
+	return strings.TrimSuffix(words, ".") + "."
 }
 
 // tagDays is a tag day by day or, in a long period, by several days.
@@ -172,6 +154,36 @@ func (d *Dashboard) tagDays(ctx context.Context, site, id string, p tally.Period
 			bucket.Tag = *f
 		}
 		list = append(list, bucket)
+	}
+	return list, nil
+}
+
+// tagSplits is a tag by country and by device, those with most page views; none of a long period.
+func (d *Dashboard) tagSplits(ctx context.Context, site, id string, p tally.Period, whole *tally.Report) (list []tagSplit, err error) {
+	if length(p) > splitDays {
+		return nil, nil
+	}
+	for _, split := range []struct {
+		name string
+		by   tally.Dimension
+		as   func(value string) tally.Filter
+	}{
+		{"Country", tally.Country, func(value string) tally.Filter { return tally.Filter{Country: value} }},
+		{"Device", tally.Device, func(value string) tally.Filter { return tally.Filter{Device: value} }},
+	} {
+		one := tagSplit{name: split.name}
+		for _, row := range whole.By[split.by][:min(mostValues, len(whole.By[split.by]))] {
+			part, err := d.Figures.Report(ctx, site, p, split.as(row.Value))
+			if err != nil {
+				return nil, err
+			}
+			if f := part.Tags[id]; f != nil && row.Value != "" { // "" would be any
+				one.rows = append(one.rows, tagBucket{row.Value, *f})
+			}
+		}
+		if len(one.rows) > 0 {
+			list = append(list, one)
+		}
 	}
 	return list, nil
 }

@@ -44,6 +44,12 @@ tags:
   - {name: Pixel, category: marketing, pixel: "https://pixel.example/p.gif", needs: [meta-pixel]}
 `
 
+// noTags is a site without any.
+func noTags() string {
+	text, _, _ := strings.Cut(siteText, "tags:")
+	return text
+}
+
 // manyTags is a site with 64 tags.
 func manyTags() string {
 	var b strings.Builder
@@ -120,7 +126,7 @@ func TestServeTags(t *testing.T) {
 	if listen == "" {
 		t.Skip("STILE_LOOK_TAGS names no address to serve at")
 	}
-	text := map[string]string{"full": manyTags(), "empty": siteText[:strings.Index(siteText, "tags:")]}[how]
+	text := map[string]string{"full": manyTags(), "empty": noTags()}[how]
 	if text == "" {
 		text = richSite
 	}
@@ -293,6 +299,9 @@ func TestTagPage(t *testing.T) {
 	if !slices.ContainsFunc(k.asked, func(f tally.Filter) bool { return f.Country == "FR" }) {
 		t.Error("France was not asked for")
 	}
+	if doc := k.page(account.Viewer, "/admin/sites/shop/tags/ga4?period=12m"); doc.Find(".trio section").Length() != 1 || !strings.Contains(said(doc.Find("main")), "in periods of up to 62 days") {
+		t.Error("a year is split by country, which takes long, or it is not said that it is not")
+	}
 	gone := k.page(account.Viewer, "/admin/sites/shop/tags/old-chat")
 	if !strings.Contains(said(gone.Find("main")), "no more") || gone.Find("pre").Length() > 0 {
 		t.Error("a tag that the site has no more is described")
@@ -318,7 +327,7 @@ func TestYAMLLine(t *testing.T) {
 }
 
 func TestEmptyTags(t *testing.T) {
-	k, _, _ := richDesk(t, siteText[:strings.Index(siteText, "tags:")])
+	k, _, _ := richDesk(t, noTags())
 	if got := said(k.page(account.Viewer, "/admin/sites/shop/tags").Find(".empty")); !strings.Contains(got, "has no tags") {
 		t.Errorf("a site without tags: %q", got)
 	}

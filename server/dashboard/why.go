@@ -254,7 +254,7 @@ func (f *whyFound) inForce() string {
 	case f.present.Ask:
 		return "The visitor " + askedWords(&f.present) + "."
 	case f.again():
-		return "The visitor chose again on " + f.now.Time.UTC().Format("2 January 2006, 15:04 UTC") + ": that choice is in force now."
+		return "The visitor chose again on " + moment(f.now.Time) + " UTC: that choice is in force now."
 	}
 	return "The choice is in force."
 }
