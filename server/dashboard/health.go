@@ -336,8 +336,11 @@ func lasting(d time.Duration) string {
 		of        time.Duration
 		one, many string
 	}{
-		{365 * 24 * time.Hour, "year", "years"}, {30 * 24 * time.Hour, "month", "months"}, {24 * time.Hour, "day", "days"},
-		{time.Hour, "hour", "hours"}, {time.Minute, "minute", "minutes"},
+		{365 * 24 * time.Hour, "year", "years"},
+		{30 * 24 * time.Hour, "month", "months"},
+		{24 * time.Hour, "day", "days"},
+		{time.Hour, "hour", "hours"},
+		{time.Minute, "minute", "minutes"},
 	} {
 		if n := int(d / u.of); n > 0 {
 			return counted(int64(n), u.one, u.many)
