@@ -136,4 +136,4 @@ bench:
 
 # The README's pictures, from a browser run.
 pictures: chromium
-	go test ./e2e -run '^TestReadmePictures$$' -count 1 -pictures $(CURDIR)/e2e/pictures
+	go test ./e2e -run '^(TestReadmePictures|TestDemoDashboard)$$' -count 1 -pictures $(CURDIR)/e2e/pictures

@@ -327,7 +327,7 @@ func (v *overviewView) filters(q *query, all *tally.Report) {
 func inWords(by tally.Dimension, value string) string {
 	switch {
 	case value == tally.Other:
-		return "Other (merged so that nobody can be told apart)"
+		return "Other (too few each)"
 	case value == "":
 		return "Not known"
 	case by == tally.Country:

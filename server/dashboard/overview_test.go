@@ -151,7 +151,7 @@ func TestOverviewBreaksFiguresDown(t *testing.T) {
 			{"Germany", "800", "50.0%", "50.0% +5.0 points"},
 			{"Not known", "5", "too few", "too few"},
 			{"Austria", "40", "20.0%", "too few"},
-			{"Other (merged so that nobody can be told apart)", "30", "50.0%", "100.0%"},
+			{"Other (too few each)", "30", "50.0%", "100.0%"},
 		},
 		"Languages": {{"German", "10", "0.0%", "too few"}, {"Brazilian Portuguese", "9", "too few", "too few"}},
 		"Devices":   {{"Phone", "1,234,567", "0.0%", "too few"}},

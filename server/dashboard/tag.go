@@ -178,7 +178,7 @@ func (d *Dashboard) tagSplits(ctx context.Context, site, id string, p tally.Peri
 				return nil, err
 			}
 			if f := part.Tags[id]; f != nil && row.Value != "" { // "" would be any
-				one.rows = append(one.rows, tagBucket{row.Value, *f})
+				one.rows = append(one.rows, tagBucket{inWords(split.by, row.Value), *f})
 			}
 		}
 		if len(one.rows) > 0 {

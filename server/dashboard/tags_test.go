@@ -280,7 +280,7 @@ func TestTagPage(t *testing.T) {
 	page := said(doc.Find("main"))
 	for _, want := range []string{
 		"www.googletagmanager.com", "_ga_* cookie 2 years", "gtag('config','G-AB12CD34EF')", "analytics_storage follows analytics",
-		"- {vendor: ga4, id: G-AB12CD34EF, category: analytics}", "no choice yet 811 15.3%", "DE 4,097 1,213 77.2%", "phone 4,097 1,213 77.2%",
+		"- {vendor: ga4, id: G-AB12CD34EF, category: analytics}", "no choice yet 811 15.3%", "Germany 4,097 1,213 77.2%", "Phone 4,097 1,213 77.2%",
 		"Denied by consent mode alone", "It stops. At once",
 	} {
 		if !strings.Contains(page, want) {
