@@ -58,9 +58,9 @@ func TestOpenRefuses(t *testing.T) {
 		}, "PATH is not a Stile database: name another file"},
 		{"a newer database", func(t *testing.T, path string) string {
 			closeOf(t, open(t, path))
-			execute(t, path, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9, 1)`)
+			execute(t, path, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (7, 1)`)
 			return path
-		}, "the database PATH is of version 9, this stile knows up to 8: use a newer stile"},
+		}, "the database PATH is of version 7, this stile knows up to 6: use a newer stile"},
 		{"a damaged database", func(t *testing.T, path string) string {
 			closeOf(t, open(t, path))
 			raw := read(t, path)

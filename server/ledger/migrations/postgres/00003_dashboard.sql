@@ -29,17 +29,35 @@ CREATE TABLE sessions (
 );
 CREATE INDEX sessions_name ON sessions (name);
 
--- What somebody was or is to be told of: see server/alert.
+-- What somebody was or is to be told of, with its history: see server/alert.
 CREATE TABLE alerts (
+    id      bytea  PRIMARY KEY CHECK (length(id) = 16),
     site    text   NOT NULL, -- '': all
     kind    text   NOT NULL,
     subject text   NOT NULL, -- what it is about: a host, a request's number
+    owner   text   NOT NULL, -- process that it is about; '': all
     text    text   NOT NULL,
     raised  bigint NOT NULL,
-    told    bigint,          -- null: not yet
-    cleared bigint,          -- null: it still holds
-    PRIMARY KEY (site, kind, subject)
+    seen    bigint NOT NULL, -- when it held last
+    cleared bigint           -- null: it still holds
 );
+CREATE UNIQUE INDEX alerts_open ON alerts (site, kind, subject, owner) WHERE cleared IS NULL;
+CREATE INDEX alerts_raised ON alerts (raised);
+CREATE INDEX alerts_cleared ON alerts (cleared);
+
+-- Who was or is to be told of it.
+CREATE TABLE tellings (
+    alert bytea  NOT NULL,
+    ended bigint NOT NULL, -- 1: that it no longer holds
+    way   text   NOT NULL, -- webhook or mail
+    place text   NOT NULL, -- host that was told; '': none yet
+    told  bigint,         -- null: not yet
+    due   bigint,         -- next attempt; null: there is none
+    tries bigint NOT NULL,
+    error text   NOT NULL, -- of the last attempt
+    PRIMARY KEY (alert, ended, way)
+);
+CREATE INDEX tellings_due ON tellings (due) WHERE due IS NOT NULL;
 
 -- Links to figures that anybody may read: see server/share.
 CREATE TABLE shares (
@@ -51,3 +69,13 @@ CREATE TABLE shares (
     created bigint NOT NULL,
     expires bigint NOT NULL
 );
+
+-- The audit trail newest first, of one site, one act or one actor.
+CREATE INDEX audit_site ON audit (site, leaf);
+CREATE INDEX audit_act ON audit (site, act, leaf);
+CREATE INDEX audit_actor ON audit (site, actor, leaf);
+CREATE INDEX audit_actor_act ON audit (site, actor, act, leaf);
+
+-- Requests that wait for an answer as they are due, and the others as they were answered.
+CREATE INDEX requests_open ON requests (site, due, number) WHERE answered IS NULL;
+CREATE INDEX requests_answered ON requests (site, answered, number) WHERE answered IS NOT NULL;
