@@ -231,7 +231,8 @@ func TestColumns(t *testing.T) {
 		// of the dashboard, and not of visitors.
 		"users":    "name role password issuer subject created",
 		"sessions": "id name created seen expires",
-		"alerts":   "site kind subject text raised told cleared",
+		"alerts":   "id site kind subject owner text raised seen cleared",
+		"tellings": "alert ended way place told due tries error",
 		"shares":   "id site label epsilon seed created expires",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
