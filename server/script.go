@@ -97,8 +97,11 @@ func (s *Server) outcome(r *http.Request, snap *snapshot, st *site, q query) (ou
 	if err != nil {
 		return outcome{}, nil, err
 	}
-	if q.same(d.Choice, v.Now) {
+	switch {
+	case q.same(d.Choice, v.Now):
 		did = did.Again()
+	case q.named && crossSite(r):
+		did = did.Surer()
 	}
 	o := outcome{answer: a, etag: []string{a.ETag}, asked: d.Ask, counters: st.counters(&v, &d, spoken, did)}
 	if d.Choice != nil {

@@ -24,6 +24,7 @@ const (
 	robot   = 'c' // a crawler got it
 	unknown = 'u' // see Unsure
 	again   = 'n' // see Again
+	surer   = 'm' // see Surer
 )
 
 // Verdicts of an outcome.
@@ -49,6 +50,9 @@ func (o Outcome) Again() Outcome {
 	}
 	return Outcome{unique.Make(string(b))}
 }
+
+// Surer is the outcome of an answer for another site's page that has said what it knows: its view was counted as Unsure.
+func (o Outcome) Surer() Outcome { return Outcome{unique.Make(string(surer) + o.text.Value())} }
 
 // OutcomeOf is the outcome of a decision.
 func OutcomeOf(s *consent.Site, d *consent.Decision) Outcome {

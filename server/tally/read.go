@@ -342,6 +342,8 @@ func answerFigures(flags string, n int64) *Figures {
 			f.Crawlers += n
 		case unknown:
 			f.Unsure += n
+		case surer:
+			f.Views = 0
 		}
 	}
 	return f
