@@ -26,7 +26,8 @@ build:
 	go build -trimpath -o bin/stile ./cmd/stile
 
 test: chromium check
-	TMPDIR=$(SCRATCH) go test $$(go list ./... | grep -v -e /e2e$$ -e /server$$)
+	TMPDIR=$(SCRATCH) go test $$(go list ./... | grep -v -e /e2e$$ -e /e2e/fault$$ -e /server$$)
+	TMPDIR=$(SCRATCH) go test ./e2e/fault
 	TMPDIR=$(SCRATCH) go test -race -short $(CONCURRENT)
 	TMPDIR=$(SCRATCH) go test -race -run 'Store|Through' ./server/gate
 	STILE_TEST_ENGINE=postgres TMPDIR=$(SCRATCH) go test ./server

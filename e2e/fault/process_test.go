@@ -205,6 +205,23 @@ func (p *process) mark() int {
 	return p.said.Len()
 }
 
+// What a process says when it can no longer reach its database, and when it can again.
+const (
+	away = "the database is away: choices are kept in the spool until it is back"
+	back = "the database is back, and has all that was spooled"
+)
+
+// markWell is a mark at a moment when its database is not away, as it may be for a while on a busy machine: it would not
+// say again that it is.
+func (p *process) markWell() (mark int) {
+	p.t.Helper()
+	p.await("its database does not come back", func() bool {
+		mark = p.said.Len()
+		return bytes.LastIndex(p.said.Bytes(), []byte(away)) <= bytes.LastIndex(p.said.Bytes(), []byte(back))
+	})
+	return mark
+}
+
 func (p *process) since(mark int) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -219,18 +236,24 @@ func (p *process) tail() string {
 // says waits until it says something after a mark.
 func (p *process) says(mark int, words string) {
 	p.t.Helper()
+	p.await(fmt.Sprintf("it does not say %q", words), func() bool { return bytes.Contains(p.said.Bytes()[mark:], []byte(words)) })
+}
+
+// await waits until what it said satisfies a condition.
+func (p *process) await(not string, satisfied func() bool) {
+	p.t.Helper()
 	limit := time.After(patience)
 	for {
 		p.mu.Lock()
-		said, changed := strings.Contains(string(p.said.Bytes()[mark:]), words), p.changed
+		ok, changed := satisfied(), p.changed
 		p.mu.Unlock()
-		if said {
+		if ok {
 			return
 		}
 		select {
 		case <-changed:
 		case <-limit:
-			p.t.Fatalf("it does not say %q within %v: %s", words, patience, p.tail())
+			p.t.Fatalf("%s within %v: %s", not, patience, p.tail())
 		}
 	}
 }
