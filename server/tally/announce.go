@@ -81,8 +81,9 @@ func (s *Site) Announced(ctx context.Context, id string) (o Outcome, known bool,
 	from := s.tally.now().AddDate(0, 0, -1)
 	err = s.tally.db.Each(ctx, func(rows *sql.Rows) error {
 		var day Day
+		var writer string
 		var stored sql.RawBytes
-		if err := rows.Scan(&day, &stored); err != nil {
+		if err := rows.Scan(&day, &writer, &stored); err != nil {
 			return err
 		}
 		sheet, err := decode(stored)

@@ -1,6 +1,7 @@
 package tally
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
@@ -79,15 +80,15 @@ func (t *Tally) refresh(ctx context.Context) error {
 	return t.Flush(ctx)
 }
 
-const readSQL = `SELECT day, sheet FROM tallies WHERE site = $1 AND day >= $2 AND day <= $3 ORDER BY day, writer`
+const readSQL = `SELECT day, writer, sheet FROM tallies WHERE site = $1 AND day >= $2 AND day <= $3 ORDER BY day, writer`
 
 // sheets calls fn for each sheet of some days, which follow each other. Days for which nobody can have anything to add are
-// read once, and kept.
+// read once, and kept. Of later ones a sheet is made again only where it has changed.
 func (t *Tally) sheets(ctx context.Context, site string, days []Day, fn func(Day, *sheet) error) error {
 	over := t.mergeable()
 	from := 0
 	for ; from < len(days) && days[from] < over; from++ {
-		all, kept := t.days.get(site, days[from])
+		all, kept := t.days.get(dayKey{siteDay{site, days[from]}, ""})
 		if !kept {
 			break
 		}
@@ -103,9 +104,14 @@ func (t *Tally) sheets(ctx context.Context, site string, days []Day, fn func(Day
 	read := map[Day][]*sheet{}
 	err := t.db.Each(ctx, func(rows *sql.Rows) error {
 		var day Day
+		var writer string
 		var stored sql.RawBytes
-		if err := rows.Scan(&day, &stored); err != nil {
+		if err := rows.Scan(&day, &writer, &stored); err != nil {
 			return err
+		}
+		decode := decode
+		if day >= over {
+			decode = func(stored []byte) (*sheet, error) { return t.days.decode(dayKey{siteDay{site, day}, writer}, stored) }
 		}
 		s, err := decode(stored)
 		if err != nil {
@@ -119,17 +125,23 @@ func (t *Tally) sheets(ctx context.Context, site string, days []Day, fn func(Day
 	}
 	for _, day := range days[from:] {
 		if day < over {
-			t.days.put(site, day, read[day])
+			t.days.put(dayKey{siteDay{site, day}, ""}, keptDay{sheets: read[day]})
 		}
 	}
 	return nil
 }
 
-// days keeps what was read of days that are over, in two generations.
+// days keeps what was read, in two generations.
 type days struct {
 	mu         sync.Mutex
-	young, old map[siteDay][]*sheet
+	young, old map[dayKey]keptDay
 	cells      int // in young
+}
+
+// dayKey is a day that is over, or what one writer has stored of a later one.
+type dayKey struct {
+	siteDay
+	writer string // "" for a day that is over
 }
 
 type siteDay struct {
@@ -137,43 +149,63 @@ type siteDay struct {
 	day  Day
 }
 
+// keptDay is the sheets of a day, which nobody may change, and what they were made of where that may change.
+type keptDay struct {
+	sheets []*sheet
+	stored []byte
+}
+
 // mostCells is in one generation of days, of about 8 bytes each: 16 MB.
 const mostCells = 2 << 20
 
-func (d *days) get(site string, day Day) ([]*sheet, bool) {
+func (d *days) get(key dayKey) ([]*sheet, bool) {
+	kept, found := d.find(key)
+	return kept.sheets, found
+}
+
+// decode makes a sheet of what is stored, unless it was made of the same before.
+func (d *days) decode(key dayKey, stored []byte) (*sheet, error) {
+	if kept, found := d.find(key); found && bytes.Equal(kept.stored, stored) {
+		return kept.sheets[0], nil
+	}
+	s, err := decode(stored)
+	if err == nil {
+		d.put(key, keptDay{[]*sheet{s}, bytes.Clone(stored)})
+	}
+	return s, err
+}
+
+func (d *days) find(key dayKey) (keptDay, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	key := siteDay{site, day}
-	all, found := d.young[key]
+	kept, found := d.young[key]
 	if !found {
-		if all, found = d.old[key]; found {
-			d.keep(key, all)
+		if kept, found = d.old[key]; found {
+			d.keep(key, kept)
 		}
 	}
-	return all, found
+	return kept, found
 }
 
-func (d *days) put(site string, day Day, all []*sheet) {
+func (d *days) put(key dayKey, kept keptDay) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.keep(siteDay{site, day}, all)
+	d.keep(key, kept)
 }
 
-func (d *days) keep(key siteDay, all []*sheet) {
-	cells := 16 // of an empty day
-	for _, s := range all {
+func (d *days) keep(key dayKey, kept keptDay) {
+	cells := 16 + len(kept.stored)/8 // of an empty day
+	for _, s := range kept.sheets {
 		cells += 4 * len(s.names)
 		for _, sec := range s.sections {
 			cells += len(sec.keys) + len(sec.counts)
 		}
 	}
 	if d.young == nil || d.cells+cells > mostCells {
-		d.old, d.young, d.cells = d.young, map[siteDay][]*sheet{}, 0
+		d.old, d.young, d.cells = d.young, map[dayKey]keptDay{}, 0
 	}
-	if _, kept := d.young[key]; !kept {
-		d.cells += cells
-	}
-	d.young[key] = all
+	d.cells += cells // also of what it replaces, which is little
+	d.young[key] = kept
 }
 
 // reading is a report on the way.
@@ -184,6 +216,8 @@ type reading struct {
 	by       map[Dimension]map[string]*Figures
 	outcomes map[string]*outcomeCount
 	seen     map[Sighting]*Sighting // by all but pages and days
+
+	categories map[string]*Category
 }
 
 // outcomeCount is how many answers had an outcome, so that its tags are gone over once.
@@ -213,12 +247,14 @@ type reader struct {
 	// What names stand for, by their places: found once for each, and not for each row.
 	by       [len(dimensions)][]*Figures
 	outcomes []*outcomeCount
+	listed   [][]*Category
 }
 
 func newReading(days []Day, f Filter) *reading {
 	r := &reading{
 		filter: f, day: map[Day]*Figures{}, by: map[Dimension]map[string]*Figures{}, outcomes: map[string]*outcomeCount{},
-		out: &Report{Days: make([]DayFigures, len(days)), By: map[Dimension][]Row{}, Categories: map[string]Category{}, Tags: map[string]*Tag{}},
+		categories: map[string]*Category{},
+		out:        &Report{Days: make([]DayFigures, len(days)), By: map[Dimension][]Row{}, Categories: map[string]Category{}, Tags: map[string]*Tag{}},
 	}
 	for i, day := range days {
 		r.out.Days[i].Day = day
@@ -258,7 +294,7 @@ func (r *reading) wanted(names []string, labels []uint32) bool {
 }
 
 func newReader(day Day, names []string, sec *section) *reader {
-	r := &reader{day: day, names: names, section: sec, outcomes: make([]*outcomeCount, len(names))}
+	r := &reader{day: day, names: names, section: sec, outcomes: make([]*outcomeCount, len(names)), listed: make([][]*Category, len(names))}
 	for i := range r.by {
 		r.by[i] = make([]*Figures, len(names))
 	}
@@ -313,7 +349,8 @@ func (r *reading) answers(from *reader) {
 		}
 		n := counts[0]
 		o.n, o.last = o.n+n, max(o.last, counts[1])
-		r.count(from, labels, answerFigures(o.flags, n))
+		more := answerFigures(o.flags, n)
+		r.count(from, labels, &more)
 	}
 }
 
@@ -327,11 +364,11 @@ func (r *reading) outcome(text string) *outcomeCount {
 	return o
 }
 
-func answerFigures(flags string, n int64) *Figures {
+func answerFigures(flags string, n int64) (f Figures) {
 	if strings.ContainsRune(flags, again) {
-		return &Figures{}
+		return f
 	}
-	f := &Figures{Views: n}
+	f.Views = n
 	for _, flag := range flags {
 		switch flag {
 		case asked:
@@ -357,21 +394,21 @@ func (r *reading) choices(from *reader) {
 		}
 		n, name := counts[0], func(label int) string { return from.names[labels[label]] }
 		action, flags := consent.Action(name(5)), name(6)
-		r.count(from, labels, choiceFigures(action, flags, n))
+		more := choiceFigures(action, flags, n)
+		r.count(from, labels, &more)
 		if !interaction(strings.ContainsRune(flags, choiceAsked), action) {
 			continue
 		}
-		for category := range strings.FieldsSeq(name(7)) {
-			r.category(category, Category{Granted: n})
+		for _, c := range r.listed(from, labels[7]) {
+			c.Granted += n
 		}
-		for category := range strings.FieldsSeq(name(8)) {
-			r.category(category, Category{Denied: n})
+		for _, c := range r.listed(from, labels[8]) {
+			c.Denied += n
 		}
 	}
 }
 
-func choiceFigures(action consent.Action, flags string, n int64) *Figures {
-	f := &Figures{}
+func choiceFigures(action consent.Action, flags string, n int64) (f Figures) {
 	if strings.ContainsRune(flags, choiceOptOut) {
 		f.OptOuts = n
 	}
@@ -395,9 +432,25 @@ func choiceFigures(action consent.Action, flags string, n int64) *Figures {
 	return f
 }
 
-func (r *reading) category(name string, more Category) {
-	c := r.out.Categories[name]
-	r.out.Categories[name] = Category{c.Granted + more.Granted, c.Denied + more.Denied}
+// listed are the categories that a label lists.
+func (r *reading) listed(from *reader, label uint32) []*Category {
+	list := from.listed[label]
+	if list == nil {
+		for name := range strings.FieldsSeq(from.names[label]) {
+			list = append(list, r.category(name))
+		}
+		from.listed[label] = list
+	}
+	return list
+}
+
+func (r *reading) category(name string) *Category {
+	c := r.categories[name]
+	if c == nil {
+		c = &Category{}
+		r.categories[name] = c
+	}
+	return c
 }
 
 // spill reads what was counted by itself: its country, language and device are Other.
@@ -416,9 +469,9 @@ func (r *reading) spill(from *reader) {
 		}
 		switch verdict := name(2); verdict {
 		case granted:
-			r.category(name(4), Category{Granted: counts[0]})
+			r.category(name(4)).Granted += counts[0]
 		case denied:
-			r.category(name(4), Category{Denied: counts[0]})
+			r.category(name(4)).Denied += counts[0]
 		default:
 			r.tag(name(4), verdict, name(3), counts[0], counts[1])
 		}
@@ -463,6 +516,9 @@ func (r *reading) report(flushed time.Time) *Report {
 			r.out.By[d] = append(r.out.By[d], Row{value, *values[value]})
 		}
 		slices.SortStableFunc(r.out.By[d], func(a, b Row) int { return cmp.Compare(b.Views, a.Views) })
+	}
+	for name, c := range r.categories {
+		r.out.Categories[name] = *c
 	}
 	r.out.Sightings = r.sighted()
 	r.out.Flushed = flushed

@@ -677,7 +677,7 @@ func BenchmarkCount(b *testing.B) {
 	})
 }
 
-// BenchmarkYear is a report of a year, the first time and again.
+// BenchmarkYear is a report of a year, the first time and again, and of two weeks, most of whose days may change.
 func BenchmarkYear(b *testing.B) {
 	l, c := openFile(b), newClock(noon)
 	stored := yearSheet().coarse().encode()
@@ -702,6 +702,11 @@ func BenchmarkYear(b *testing.B) {
 	b.Run("again", func(b *testing.B) {
 		for b.Loop() {
 			report(b, tally, p, Filter{})
+		}
+	})
+	b.Run("fortnight", func(b *testing.B) {
+		for b.Loop() {
+			report(b, tally, Period{today.next(-13), today}, Filter{})
 		}
 	})
 }
