@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/stilehq/stile/server/gate"
+	"github.com/stilehq/stile/server/hosts"
 	"github.com/stilehq/stile/server/sighting"
 	"github.com/stilehq/stile/server/tally"
 )
@@ -99,7 +100,7 @@ func (s *Server) sight(st *site, r *http.Request, report *sighting.Report) {
 		seen.State = tally.UnknownState
 	}
 	for _, l := range report.Hosts {
-		if l.Host != page && l.Host != r.Host && !sighting.Own(st.Origins, st.Own, l.Host) {
+		if l.Host != page && l.Host != r.Host && !hosts.Own(st.Origins, st.Own, l.Host) {
 			seen.Hosts = append(seen.Hosts, l)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stilehq/stile/server/consent"
+	"github.com/stilehq/stile/server/hosts"
 	"github.com/stilehq/stile/server/tally"
 	"github.com/stilehq/stile/server/vendors"
 )
@@ -57,7 +58,7 @@ func Judge(site *consent.Site, library *vendors.Library, seen []tally.Sighting, 
 	at := map[[2]string]int{}
 	for i := range seen {
 		s := &seen[i]
-		if Own(site.Origins, site.Own, s.Host) {
+		if hosts.Own(site.Origins, site.Own, s.Host) {
 			continue
 		}
 		key := [2]string{s.Host, s.Source}
@@ -94,7 +95,7 @@ func (j *judge) find(s *tally.Sighting) Finding {
 	}
 	best := 0
 	for i := range j.site.Tags {
-		if n := nearest(j.site.Tags[i].Hosts, s.Host); n > best {
+		if n := hosts.Nearest(j.site.Tags[i].Hosts, s.Host); n > best {
 			best, f.Tag = n, &j.site.Tags[i]
 		}
 	}
@@ -108,7 +109,7 @@ func (j *judge) find(s *tally.Sighting) Finding {
 func owners(all []*vendors.Vendor, host string) (list []*vendors.Vendor) {
 	best := 1
 	for _, v := range all {
-		switch n := nearest(v.Hosts, host); {
+		switch n := hosts.Nearest(v.Hosts, host); {
 		case n > best:
 			best, list = n, []*vendors.Vendor{v}
 		case n == best && n > 1:
@@ -116,20 +117,6 @@ func owners(all []*vendors.Vendor, host string) (list []*vendors.Vendor) {
 		}
 	}
 	return list
-}
-
-// nearest is how closely a list of patterns names a host, 0 for not at all. "*.hotjar.com" names hotjar.com too here: nobody
-// else has it.
-func nearest(patterns []string, host string) (best int) {
-	for _, p := range patterns {
-		switch {
-		case p == host:
-			return 1 << 10
-		case covers(p, host), p == "*."+host:
-			best = max(best, len(p))
-		}
-	}
-	return best
 }
 
 // add adds a sighting to its host's finding.
@@ -192,7 +179,7 @@ func (j *judge) held(d *consent.Decision, host string) (Verdict, consent.Because
 	var why consent.Because
 	best := 0
 	for i := range j.site.Tags {
-		n := nearest(j.site.Tags[i].Hosts, host)
+		n := hosts.Nearest(j.site.Tags[i].Hosts, host)
 		if n == 0 {
 			continue
 		}
@@ -217,6 +204,6 @@ func withheld(site *consent.Site, d *consent.Decision, category string) (consent
 }
 
 // Failing tells whether something did not load from a host of a tag's.
-func Failing(t *consent.Tag, hosts []tally.Loaded) bool {
-	return slices.ContainsFunc(hosts, func(l tally.Loaded) bool { return l.Failed && nearest(t.Hosts, l.Host) > 0 })
+func Failing(t *consent.Tag, loaded []tally.Loaded) bool {
+	return slices.ContainsFunc(loaded, func(l tally.Loaded) bool { return l.Failed && hosts.Nearest(t.Hosts, l.Host) > 0 })
 }

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/stilehq/stile/server/consent"
+	"github.com/stilehq/stile/server/hosts"
 	"github.com/stilehq/stile/server/tally"
 )
 
@@ -122,7 +123,7 @@ func parseWatched(body []byte, site *consent.Site) (Report, error) {
 	seen := map[string]bool{}
 	for _, h := range w.Hosts {
 		switch {
-		case !validHost(h.Host):
+		case !hosts.Valid(h.Host):
 			return Report{}, fmt.Errorf("%q is no host as a browser writes it", cut(h.Host))
 		case seen[h.Host]:
 			return Report{}, fmt.Errorf("host %q is there twice", h.Host)
@@ -204,17 +205,17 @@ func violations(list []violation) (Report, error) {
 	r := Report{Source: tally.CSP}
 	for _, v := range list {
 		document, err := url.Parse(v.document)
-		if err != nil || document.Scheme != "https" && document.Scheme != "http" || !validHost(hostOf(document)) {
+		if err != nil || document.Scheme != "https" && document.Scheme != "http" || !hosts.Valid(hosts.Of(document)) {
 			return Report{}, errors.New("it does not say which document it is of")
 		}
-		if origin := document.Scheme + "://" + hostOf(document); !slices.Contains(r.Origins, origin) {
+		if origin := document.Scheme + "://" + hosts.Of(document); !slices.Contains(r.Origins, origin) {
 			r.Origins = append(r.Origins, origin)
 		}
 		host, err := blocked(v.blocked)
 		if err != nil {
 			return Report{}, err
 		}
-		if host != "" && host != hostOf(document) && !slices.ContainsFunc(r.Hosts, func(l tally.Loaded) bool { return l.Host == host }) {
+		if host != "" && host != hosts.Of(document) && !slices.ContainsFunc(r.Hosts, func(l tally.Loaded) bool { return l.Host == host }) {
 			r.Hosts = append(r.Hosts, tally.Loaded{Host: host, As: classOf(v.directive)})
 		}
 	}
@@ -237,10 +238,10 @@ func blocked(address string) (string, error) {
 		return "", nil
 	}
 	u, err := url.Parse(address)
-	if err != nil || !validHost(hostOf(u)) {
+	if err != nil || !hosts.Valid(hosts.Of(u)) {
 		return "", errors.New("what was blocked has no host as a browser writes it")
 	}
-	return hostOf(u), nil
+	return hosts.Of(u), nil
 }
 
 // classes are what a host was loaded as, the weightiest last.
