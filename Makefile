@@ -17,7 +17,7 @@ SCRATCH := $(shell d=$$(mktemp -d -p /dev/shm 2>/dev/null) && rmdir $$d && echo 
 # full (-short), and ./server is run a second time on PostgreSQL.
 CONCURRENT := ./server ./server/ledger ./server/ledger/postgrestest ./server/outbox ./server/tally ./cmd/... ./examples/...
 
-.PHONY: demo build test check generate generated types lint fuzz soak bench pictures chromium
+.PHONY: demo build test check generate generated thirdparty types lint fuzz soak bench pictures chromium
 
 demo:
 	@go run ./cmd/stile demo
@@ -38,6 +38,10 @@ check: generated types lint
 
 generate:
 	go tool templ generate -log-level error
+
+# The table of third-party hosts, from the npm package that has it.
+thirdparty: e2e/node_modules/.package-lock.json
+	go run ./server/thirdparty/generate e2e/node_modules/third-party-web/dist/entities-nostats.json >server/thirdparty/entities.tsv
 
 # What is committed is what the sources generate.
 generated: generate
