@@ -171,7 +171,7 @@ func TestPolicyOfState(t *testing.T) {
 			if got := eval[string](b, `(s => s.position + ' ' + s.zIndex)(getComputedStyle(document.querySelector('stile-banner')))`); got != "fixed 2147483647" {
 				t.Errorf("the banner is styled %q", got)
 			}
-		} else if got := eval[string](b, `getComputedStyle(document.querySelector('stile-control')).position`); got != "fixed" {
+		} else if got := eval[string](b.await(`document.querySelector('stile-control')`), `getComputedStyle(document.querySelector('stile-control')).position`); got != "fixed" {
 			t.Errorf("%s: the control is styled %q", state, got)
 		}
 		b.openDialog()

@@ -41,11 +41,13 @@ func (b *tab) loads(step func()) *tab {
 	defer cancel()
 	events := chromedp.Events(ctx, page.LoadEventFired)
 	step()
+	var failed error
 	for _, err := range events {
-		if err != nil {
-			b.t.Fatalf("waiting for a page to load: %v", err)
-		}
+		failed = err
 		break
+	}
+	if failed != nil {
+		b.t.Fatalf("waiting for a page to load: %v; %s is %s", failed, eval[string](b, "location.href"), eval[string](b, "document.readyState"))
 	}
 	return b
 }
