@@ -1,9 +1,6 @@
 package page
 
-import (
-	"io"
-	"net/url"
-)
+import "net/url"
 
 // Kind is what in a page asks for something.
 type Kind string
@@ -46,6 +43,3 @@ type Find struct {
 
 // Gated tells whether nothing of it happens before consent: it waits, or needs none.
 func (f *Find) Gated(j *Judge) bool { return f.Waits != "" || !j.Waits(f.Party) }
-
-// Scan finds what a page asks of third parties. The page is read as UTF-8; an error is one of reading, or ErrLarge.
-func Scan(r io.Reader, address *url.URL, j *Judge) (*Report, error) { panic("to be written") }
