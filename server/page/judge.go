@@ -54,12 +54,13 @@ func NewJudge(site *consent.Site, library *vendors.Library) *Judge {
 	shared, beginnings := map[string]int{}, map[string]int{}
 	for _, v := range library.All() {
 		for _, host := range v.Hosts {
-			shared[host]++
+			shared[usualHost(v, host)]++
 		}
 	}
 	for i, v := range library.All() {
 		s := newSigns(v)
 		for _, host := range v.Hosts {
+			host = usualHost(v, host)
 			if shared[host] == 1 && !strings.Contains(host, "{") && !s.hasPaths(host) {
 				j.hosts.add(host, i)
 			}

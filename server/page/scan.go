@@ -94,7 +94,10 @@ func newScan(root *html.Node, address *url.URL, j *Judge) *scan {
 		}
 	}
 	s.base = s.page
-	if u, err := s.page.Parse(strings.TrimSpace(base)); err == nil {
+	if s.page.Host == "" {
+		s.base = &url.URL{Scheme: "https"} // for addresses without a scheme; those without a host stay without one
+	}
+	if u, err := s.base.Parse(strings.TrimSpace(base)); err == nil && base != "" {
 		s.base = u
 	}
 	return s
@@ -173,7 +176,7 @@ func (s *scan) look(n *html.Node, e *element) {
 	}
 }
 
-// add adds a find, unless the address is no third party's.
+// ask adds a find, unless the address is no third party's.
 func (s *scan) ask(kind Kind, address, waits string, e *element) {
 	if p, found := s.party(address); found {
 		s.add(Find{Party: p, Kind: kind, Address: strings.TrimSpace(address), Waits: waits}, e)
@@ -218,13 +221,16 @@ func (s *scan) script(n *html.Node, e *element) {
 	runs := running(attr(n, "type"))
 	waits := e.waits
 	if !runs {
-		if waits = cmp.Or(e.waits, category(n)); waits == "" {
+		if waits = cmp.Or(e.waits, category(n)); waits == "" && strings.EqualFold(attr(n, "type"), "text/plain") {
+			waits = Unnamed
+		}
+		if waits == "" {
 			return // data, or what another program runs
 		}
 	}
 	address := cmp.Or(attr(n, "src"), attr(n, "href"))
 	if !runs || address == "" {
-		address = cmp.Or(attr(n, "data-src"), attr(n, "data-rocket-src"), attr(n, "data-cookieconsent-src"), address)
+		address = cmp.Or(later(n), address)
 	}
 	if code, inline := inlined(address); inline {
 		s.snippet(code, waits, e)
@@ -259,7 +265,20 @@ func running(kind string) bool {
 // holders are the attributes by which consent platforms know what waits, and for what.
 var holders = []string{
 	"data-stile", "data-category", "data-cookieconsent", "data-cookiecategory", "data-cookiefirst-category", "data-usercentrics", "data-name",
-	"data-consent", "data-cmp-purpose", "data-service",
+	"data-consent", "data-cmp-purpose", "data-service", "data-cmp-vendor", "data-trackertype",
+}
+
+// Unnamed is the category of a script that waits (type=text/plain) for something that its markup does not name.
+const Unnamed = "unnamed"
+
+// later is the address that an element gets from a program in the page: a consent platform's, or one that puts loading off.
+func later(n *html.Node) string {
+	for _, name := range []string{"data-src", "data-rocket-src", "data-lazy-src", "data-litespeed-src", "data-cookieconsent-src", "data-cmp-src"} {
+		if value := attr(n, name); value != "" {
+			return value
+		}
+	}
+	return ""
 }
 
 var optanon = regexp.MustCompile(`(?:^|\s)optanon-category-(\S+)`)
@@ -303,8 +322,8 @@ func (s *scan) own(address string) bool {
 // image finds what is there to be counted: images nobody sees, and those of parties that count.
 func (s *scan) image(n *html.Node, e *element) {
 	address, waits := attr(n, "src"), ""
-	if later := attr(n, "data-src"); later != "" && (address == "" || strings.HasPrefix(address, "data:")) {
-		address, waits = later, category(n)
+	if src := later(n); src != "" && (address == "" || strings.HasPrefix(address, "data:")) {
+		address, waits = src, category(n)
 	}
 	p, third := s.party(address)
 	if !third || !tiny(n) && !s.judge.Counts(p) {
@@ -342,7 +361,7 @@ func (s *scan) frame(n *html.Node, e *element) {
 	}
 	address, waits := attr(n, "src"), ""
 	if address == "" || strings.HasPrefix(address, "about:") || strings.HasPrefix(address, "data:") {
-		address, waits = cmp.Or(attr(n, "data-src"), attr(n, "data-lazy-src"), attr(n, "data-cookieconsent-src")), category(n)
+		address, waits = later(n), category(n)
 	}
 	s.ask(kind, address, waits, e)
 }
@@ -374,7 +393,7 @@ var connections = map[string]bool{
 func (s *scan) embed(n *html.Node, address string, e *element) {
 	waits := ""
 	if address == "" {
-		address, waits = cmp.Or(attr(n, "data-src"), attr(n, "data-data")), category(n)
+		address, waits = later(n), category(n)
 	}
 	s.ask(Embed, address, waits, e)
 }
