@@ -73,6 +73,13 @@ func TestAddress(t *testing.T) {
 		{"https://cdn.jsdelivr.net/npm/vue", "JSDelivr CDN"},
 		{"https://cdn.permutive.app/x.js", "Permutive  marketing"},
 		{"https://t.co/i/adsct?bci=3", "x-pixel  marketing"},
+		{"HTTPS://MC.Yandex.RU./watch/12345678?%zz#x", "yandex-metrica 12345678 analytics"},
+		{"https://mc.yandex.ru/watch/%zz", "yandex-metrica  analytics"},
+		{`\\mc.yandex.ru\\watch`, "yandex-metrica  analytics"},
+		{`/\\mc.yandex.ru/watch`, "yandex-metrica  analytics"},
+		{"ht\ntps:\t///mc.yandex.ru:443/watch", "yandex-metrica  analytics"},
+		{"https://me@mc.yandex.ru/", "yandex-metrica  analytics"},
+		{"https://bücher.example/a.js", ""},
 		{"https://nobody.example.net/x.js", ""},
 	} {
 		p, found := j.Address(test.address, page)

@@ -94,9 +94,6 @@ func newScan(root *html.Node, address *url.URL, j *Judge) *scan {
 		}
 	}
 	s.base = s.page
-	if s.page.Host == "" {
-		s.base = &url.URL{Scheme: "https"} // for addresses without a scheme; those without a host stay without one
-	}
 	if u, err := s.base.Parse(strings.TrimSpace(base)); err == nil && base != "" {
 		s.base = u
 	}
@@ -184,11 +181,14 @@ func (s *scan) ask(kind Kind, address, waits string, e *element) {
 }
 
 func (s *scan) party(address string) (Party, bool) {
-	address = strings.TrimSpace(address)
-	if address == "" {
+	if strings.TrimSpace(address) == "" {
 		return Party{}, false
 	}
-	u, err := s.base.Parse(address)
+	p, third := s.judge.Address(address, s.page)
+	if third || s.base == s.page {
+		return p, third
+	}
+	u, err := s.base.Parse(strings.TrimSpace(address))
 	if err != nil {
 		return Party{}, false
 	}
@@ -368,7 +368,7 @@ func (s *scan) frame(n *html.Node, e *element) {
 
 func (s *scan) link(n *html.Node, e *element) {
 	rels := strings.Fields(strings.ToLower(attr(n, "rel")))
-	kind := Kind("")
+	var kind Kind
 	switch {
 	case slices.Contains(rels, "stylesheet"):
 		kind = Stylesheet

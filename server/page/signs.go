@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stilehq/stile/server/hosts"
 	"github.com/stilehq/stile/server/vendors"
 )
 
@@ -141,7 +142,7 @@ func (s *signs) nearest(host string, u *url.URL) int {
 	best := -1
 	for i := range s.paths {
 		p := &s.paths[i]
-		if p.host != host && !(strings.HasPrefix(p.host, "*.") && strings.HasSuffix(host, p.host[1:])) {
+		if p.host != host && !hosts.Covers(p.host, host) {
 			continue
 		}
 		if n := p.begins(u.Path); n > best && s.fits(p, u.RawQuery) {

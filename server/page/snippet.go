@@ -269,22 +269,22 @@ func (r *reader) literal(i int, argument bool) int {
 	start := i + 1
 	k := start
 	for ; k < len(code); k++ {
-		c := code[k]
-		if c == '\\' {
+		switch c := code[k]; {
+		case c == '\\':
 			k++
-			if k+2 < len(code) && code[k] == '/' && code[k+1] == '\\' && code[k+2] == '/' {
+			if strings.HasPrefix(code[k:], `/\/`) {
 				k += 2
 				r.address(k+1, argument)
 			}
-		} else if c == '/' && k+1 < len(code) && code[k+1] == '/' {
+		case c == '/' && k+1 < len(code) && code[k+1] == '/':
 			k++
 			r.address(k+1, argument)
-		} else if c == q || c == '\n' && q != '`' {
-			break
+		case c == q, c == '\n' && q != '`':
+			r.bare(start, k, argument)
+			return k + 1
 		}
 	}
-	r.bare(start, min(k, len(code)), argument)
-	return min(k+1, len(code))
+	return len(code)
 }
 
 // bare looks at a string that is an address without its scheme, which the code puts before it.
