@@ -40,7 +40,7 @@ func (o ScanOptions) Scan(r io.Reader, address *url.URL, j *Judge) (*Report, err
 	s := newScan(root, address, j)
 	s.walk(root, &element{})
 	slices.SortStableFunc(s.finds, func(a, b found) int { return a.at - b.at })
-	report := &Report{Address: s.page, Stile: s.stile, First: s.stile != ""}
+	report := &Report{Address: s.page, Stile: s.stile, First: s.stile != "", Cut: s.cut}
 	l := newLines(page)
 	for _, f := range s.finds {
 		f.Line, f.Column = l.of(f.at)
@@ -65,7 +65,11 @@ type scan struct {
 	stile   string
 	stileAt int
 	finds   []found
+	cut     bool
 }
+
+// MaxFinds is how much Scan finds in a page: no page that was written for people has so much.
+const MaxFinds = 5000
 
 func newScan(root *html.Node, address *url.URL, j *Judge) *scan {
 	s := &scan{judge: j, page: address, ids: map[string]int{}}
@@ -196,6 +200,9 @@ func (s *scan) party(address string) (Party, bool) {
 }
 
 func (s *scan) add(f Find, e *element) {
+	if s.cut = len(s.finds) == MaxFinds; s.cut {
+		return
+	}
 	f.Waits = cmp.Or(f.Waits, e.waits)
 	f.Selector = s.selector(e)
 	if f.Waits == "" {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/PuerkitoBio/goquery"
 	"golang.org/x/net/html"
@@ -207,6 +208,30 @@ func TestScanRefuses(t *testing.T) {
 		r, err := ScanOptions{ContentType: test.kind}.Scan(test.page, nil, j)
 		if r != nil || !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.words) {
 			t.Errorf("%s: %+v %v", test.name, r, err)
+		}
+	}
+}
+
+// No page takes longer than it is long: what was made to is read in time too, and cut where it finds no end.
+func TestScanIsBounded(t *testing.T) {
+	j := NewJudge(nil, library(t))
+	for name, page := range map[string]string{
+		"finds":               strings.Repeat("<div>", 400) + strings.Repeat("<script src=//t.co/i/adsct></script>", 50000),
+		"calls":               "<script>" + strings.Repeat("fbq('a');", 200000),
+		"addresses":           "<script>" + strings.Repeat("fetch('//mc.yandex.ru/');", 100000),
+		"regular expressions": "<script>" + strings.Repeat("=/[", 500000),
+		"old calls":           "<script>" + strings.Repeat("ga('send');", 200000),
+		"slashes":             "<script>'" + strings.Repeat("//", 500000),
+		"siblings":            strings.Repeat("<a-b-c></a-b-c><img width=1 height=1 src=//t.co/i/adsct>", 20000),
+		"attributes":          "<img " + strings.Repeat("a=b ", 500000) + ">",
+	} {
+		start := time.Now()
+		r, err := Scan(strings.NewReader(page), nil, j)
+		if err != nil || len(r.Finds) > MaxFinds || r.Cut != (name == "finds" || name == "siblings") {
+			t.Errorf("%s: %v, cut %v", name, err, r != nil && r.Cut)
+		}
+		if d := time.Since(start); d > 30*time.Second { // a quadratic reader takes many minutes
+			t.Errorf("%s took %v", name, d)
 		}
 	}
 }

@@ -142,7 +142,7 @@ func indexes(s, part string) func(yield func(int) bool) {
 // which they stand in it. Code that is the page's own has none, and so has code that only hands data to a tag that is
 // loaded elsewhere (dataLayer.push): nothing leaves the browser by it. Words in comments, in strings and in JSON do not count.
 func (j *Judge) Snippet(code string) []Party {
-	r := reader{judge: j, code: code}
+	r := reader{judge: j, code: code, askedFor: map[string]bool{}, tries: map[string]int{}}
 	r.read()
 	return j.ofSite(r.found)
 }
@@ -153,8 +153,17 @@ type reader struct {
 	code  string
 	found []Party
 
-	asks, askedOnce bool // for asksAnything
+	asks, askedOnce bool            // for asksAnything
+	askedFor        map[string]bool // by name
+	tries           map[string]int  // how often the account of a party was looked for
 }
+
+// maxTries bounds how often the account of one party is looked for in a snippet, and maxRegexp how far the end of a regular
+// expression is: nobody's code may make the reading take longer than it is long.
+const (
+	maxTries  = 8
+	maxRegexp = 1000
+)
 
 // asking are words by which code asks for something. Code with none of them is data, as of a program that lists the
 // scripts which are in the page already.
@@ -245,7 +254,7 @@ func (r *reader) slash(i int, last byte) int {
 	case strings.IndexByte("(,=:[!&|?{};+-*%<>~^", last) < 0:
 		return i
 	}
-	for class, k := false, i+1; k < len(r.code); k++ {
+	for class, k := false, i+1; k < min(len(r.code), i+maxRegexp); k++ {
 		switch c := r.code[k]; {
 		case c == '\\':
 			k++
@@ -349,8 +358,14 @@ func used(after string, last byte) bool {
 
 // asked tells whether the code asks first if a function is there: it then is the page's own code, which works without.
 func (r *reader) asked(name string) bool {
-	return strings.Contains(r.code, "typeof "+name) || strings.Contains(r.code, "typeof window."+name) || strings.Contains(r.code, "window."+name+")") ||
-		strings.Contains(r.code, "window."+name+" &&") || strings.Contains(r.code, "window."+name+"&&")
+	is, known := r.askedFor[name]
+	if !known {
+		is = slices.ContainsFunc([]string{"typeof %", "typeof window.%", "window.%)", "window.% &&", "window.%&&"}, func(form string) bool {
+			return strings.Contains(r.code, strings.Replace(form, "%", name, 1))
+		})
+		r.askedFor[name] = is
+	}
+	return is
 }
 
 // address looks at an address in a string, from its host on.
@@ -388,7 +403,7 @@ func pathAt(code string, from int) string {
 func (r *reader) load(host, address string, at int) {
 	path, query, _ := strings.Cut(address, "?")
 	if p, found := oldAddress(host, path); found {
-		p.Account = universal.FindString(r.near(at))
+		p.Account = r.universal(at)
 		r.addParty(p)
 		return
 	}
@@ -474,13 +489,7 @@ func (r *reader) add(i, at int, host string) {
 	if k >= 0 && r.found[k].Account != "" {
 		return
 	}
-	account := ""
-	for _, re := range r.judge.signs[i].calls {
-		if m := re.FindStringSubmatch(r.near(at)); m != nil {
-			account = m[1]
-			break
-		}
-	}
+	account := r.account(i, at)
 	switch p := r.judge.known(i, host, account); {
 	case k < 0:
 		r.addParty(p)
@@ -489,11 +498,33 @@ func (r *reader) add(i, at int, host string) {
 	}
 }
 
+// account is that of a vendor in the code around a place.
+func (r *reader) account(i, at int) string {
+	s := &r.judge.signs[i]
+	if r.tries[s.vendor.ID]++; r.tries[s.vendor.ID] > maxTries {
+		return ""
+	}
+	code := r.near(at)
+	for _, re := range s.calls {
+		if m := re.FindStringSubmatch(code); m != nil {
+			return m[1]
+		}
+	}
+	return ""
+}
+
+func (r *reader) universal(at int) string {
+	if r.tries[oldName]++; r.tries[oldName] > maxTries {
+		return ""
+	}
+	return universal.FindString(r.near(at))
+}
+
 // addOther adds a party that the table knows by one of its hosts.
 func (r *reader) addOther(host string, at int) {
 	p := table(host)
 	if host == oldHost {
-		p = old("", universal.FindString(r.near(at)))
+		p = old("", r.universal(at))
 	}
 	p.Host = ""
 	r.addParty(p)
