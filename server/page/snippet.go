@@ -162,7 +162,7 @@ type reader struct {
 // expression is: nobody's code may make the reading take longer than it is long.
 const (
 	maxTries  = 8
-	maxRegexp = 1000
+	maxRegexp = 400
 )
 
 // asking are words by which code asks for something. Code with none of them is data, as of a program that lists the
