@@ -150,6 +150,9 @@ func (f *file) check(v *Vendor) error {
 	if err := f.checkServer(v.Server); err != nil {
 		return err
 	}
+	if err := f.checkSigns(v); err != nil {
+		return err
+	}
 	return f.checkURLs(v)
 }
 

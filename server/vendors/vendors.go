@@ -56,6 +56,13 @@ type Vendor struct {
 	Account  Account  // without a Pattern where the vendor has none
 	Options  []Option // further values that the tag needs, such as the host of a self-hosted Matomo
 	Hosts    []string // hosts it contacts, "*." for any subdomain, "{host}" for the option of that name
+	// Addresses are beginnings of the vendor's addresses on hosts that others, or ordinary pages, share: "www.facebook.com/tr".
+	// "*" is any one part of a path. On those hosts nothing else is the vendor's.
+	Addresses []string
+	// Globals are how a page's inline JavaScript shows the vendor's tag: a variable that no other code has ("_fbq"), a call
+	// with a literal or nothing in it ("fbq()"), or one with these literals ("gtag('config','{id}')").
+	Globals []string
+
 	Load     consent.Load
 	Mode     string            // the consent mode that it obeys, or ""
 	Grants   []string          // signals of the mode that are granted where this tag is accepted by itself

@@ -1,0 +1,485 @@
+package page
+
+import (
+	"cmp"
+	"encoding/base64"
+	"io"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/html"
+
+	"github.com/stilehq/stile/server/thirdparty"
+)
+
+// ScanOptions are what is known of a page beside its bytes.
+type ScanOptions struct {
+	ContentType string // of the answer that it came in: it names the charset, and what is no HTML
+}
+
+// Scan finds what a page asks of third parties. address is the page's own, which addresses in it are relative to; of a page
+// whose own host nobody knows (nil, or a file's) it is the one that the page says of itself. The charset is found as browsers
+// do. An error is one of reading, ErrLarge, ErrDeep or one that wraps ErrNotHTML.
+func Scan(r io.Reader, address *url.URL, j *Judge) (*Report, error) {
+	return ScanOptions{}.Scan(r, address, j)
+}
+
+// Scan is Scan of a page of which more is known.
+func (o ScanOptions) Scan(r io.Reader, address *url.URL, j *Judge) (*Report, error) {
+	page, err := readPage(r, o.ContentType)
+	if err != nil {
+		return nil, err
+	}
+	root, err := parse(page)
+	if err != nil {
+		return nil, err
+	}
+	s := newScan(root, address, j)
+	s.walk(root, &element{})
+	slices.SortStableFunc(s.finds, func(a, b found) int { return a.at - b.at })
+	report := &Report{Address: s.page, Stile: s.stile, First: s.stile != "", Cut: s.cut}
+	l := newLines(page)
+	for _, f := range s.finds {
+		f.Line, f.Column = l.of(f.at)
+		report.First = report.First && f.at > s.stileAt
+		report.Finds = append(report.Finds, f.Find)
+	}
+	return report, nil
+}
+
+// found is a find and where its tag begins.
+type found struct {
+	Find
+	at int
+}
+
+// scan is what is known while a page is looked through.
+type scan struct {
+	judge   *Judge
+	page    *url.URL // its own address
+	base    *url.URL // what addresses in it are relative to
+	ids     map[string]int
+	stile   string
+	stileAt int
+	finds   []found
+	cut     bool
+}
+
+// MaxFinds is how much Scan finds in a page: no page that was written for people has so much.
+const MaxFinds = 5000
+
+func newScan(root *html.Node, address *url.URL, j *Judge) *scan {
+	s := &scan{judge: j, page: address, ids: map[string]int{}}
+	var base, own string
+	for n := range root.Descendants() {
+		if n.Type != html.ElementNode {
+			continue
+		}
+		if id := attr(n, "id"); id != "" {
+			s.ids[id]++
+		}
+		switch {
+		case n.Data == "base" && base == "":
+			base = attr(n, "href")
+		case n.Data == "link" && strings.EqualFold(attr(n, "rel"), "canonical"):
+			own = cmp.Or(own, attr(n, "href"))
+		case n.Data == "meta" && attr(n, "property") == "og:url":
+			own = cmp.Or(own, attr(n, "content"))
+		}
+	}
+	if s.page == nil || s.page.Host == "" {
+		if u, err := url.Parse(own); err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http") {
+			s.page = u
+		} else if s.page == nil {
+			s.page = new(url.URL)
+		}
+	}
+	s.base = s.page
+	if u, err := s.base.Parse(strings.TrimSpace(base)); err == nil && base != "" {
+		s.base = u
+	}
+	return s
+}
+
+// element is an element on the way to the one that is looked at.
+type element struct {
+	parent *element
+	node   *html.Node
+	nth    int            // among the elements of its name below its parent, or of any name where the name is odd
+	names  map[string]int // of the elements below it that were passed
+	all    int
+	at     int    // where its tag begins
+	waits  string // the category for which the template around it waits
+	no     bool   // it stands in a noscript
+}
+
+func (s *scan) walk(n *html.Node, e *element) {
+	for c := n.FirstChild; c != nil; c = c.NextSibling {
+		if c.Type != html.ElementNode {
+			continue
+		}
+		below := s.below(c, e)
+		if c.Data == "template" {
+			below.waits = cmp.Or(attr(c, "data-stile"), e.waits)
+			if below.waits == "" {
+				continue // nothing in it happens until a script takes it out
+			}
+		}
+		s.look(c, below)
+		s.walk(c, below)
+	}
+}
+
+func (s *scan) below(n *html.Node, e *element) *element {
+	if e.names == nil {
+		e.names = map[string]int{}
+	}
+	e.names[n.Data]++
+	e.all++
+	below := &element{parent: e, node: n, nth: e.names[n.Data], at: e.at, waits: e.waits, no: e.no || n.Data == "noscript"}
+	if !usual.MatchString(n.Data) {
+		below.nth = e.all
+	}
+	if at := attr(n, place); at != "" {
+		digits, no := strings.CutSuffix(at, "n")
+		if i, err := strconv.Atoi(digits); err == nil {
+			below.at, below.no = i, below.no || no
+		}
+	}
+	return below
+}
+
+func (s *scan) look(n *html.Node, e *element) {
+	switch n.Data {
+	case "script":
+		s.script(n, e)
+	case "img":
+		s.image(n, e)
+	case "iframe", "frame":
+		s.frame(n, e)
+	case "link":
+		s.link(n, e)
+	case "form":
+		s.ask(Form, attr(n, "action"), "", e)
+	case "object":
+		s.embed(n, attr(n, "data"), e)
+	case "embed", "video", "audio":
+		s.embed(n, attr(n, "src"), e)
+	case "source":
+		if p := n.Parent; p != nil && (p.Data == "video" || p.Data == "audio") {
+			s.embed(n, attr(n, "src"), e)
+		}
+	case "style":
+		s.style(n, e)
+	}
+}
+
+// ask adds a find, unless the address is no third party's.
+func (s *scan) ask(kind Kind, address, waits string, e *element) {
+	if p, found := s.party(address); found {
+		s.add(Find{Party: p, Kind: kind, Address: strings.TrimSpace(address), Waits: waits}, e)
+	}
+}
+
+func (s *scan) party(address string) (Party, bool) {
+	if strings.TrimSpace(address) == "" {
+		return Party{}, false
+	}
+	p, third := s.judge.Address(address, s.page)
+	if third || s.base == s.page {
+		return p, third
+	}
+	u, err := s.base.Parse(strings.TrimSpace(address))
+	if err != nil {
+		return Party{}, false
+	}
+	return s.judge.Address(u.String(), s.page)
+}
+
+func (s *scan) add(f Find, e *element) {
+	if s.cut = len(s.finds) == MaxFinds; s.cut {
+		return
+	}
+	f.Waits = cmp.Or(f.Waits, e.waits)
+	f.Selector = s.selector(e)
+	if f.Waits == "" {
+		f.Leaks = leaks[f.Kind]
+	}
+	s.finds = append(s.finds, found{f, e.at})
+}
+
+// leaks are what browsers send of themselves, by the kind of what asks them to.
+var leaks = map[Kind]string{
+	Pixel:         "a request with the visitor's IP address, the page's address and the party's cookies",
+	NoScriptImage: "a request with the visitor's IP address, the page's address and the party's cookies",
+	Frame:         "a page of the party, with its cookies, the visitor's IP address and the page's address",
+	NoScriptFrame: "a page of the party, with its cookies, the visitor's IP address and the page's address",
+	Connection:    "the visitor's IP address, or that of the name server",
+	Stylesheet:    "a request with the visitor's IP address and the page's address",
+	Font:          "a request with the visitor's IP address and the page's address",
+	Form:          "what the visitor writes in it, once it is sent",
+	Embed:         "a request with the visitor's IP address, the page's address and the party's cookies",
+}
+
+func (s *scan) script(n *html.Node, e *element) {
+	runs := running(attr(n, "type"))
+	waits := e.waits
+	if !runs {
+		if waits = cmp.Or(e.waits, category(n)); waits == "" && strings.EqualFold(attr(n, "type"), "text/plain") {
+			waits = Unnamed
+		}
+		if waits == "" {
+			return // data, or what another program runs
+		}
+	}
+	address := cmp.Or(attr(n, "src"), attr(n, "href"))
+	if !runs || address == "" {
+		address = cmp.Or(later(n), address)
+	}
+	if code, inline := inlined(address); inline {
+		s.snippet(code, waits, e)
+		return
+	}
+	if address == "" {
+		s.snippet(text(n), waits, e)
+		return
+	}
+	if s.own(address) {
+		if s.stile == "" {
+			s.stile, s.stileAt = address, e.at
+		}
+		return
+	}
+	s.ask(Script, address, waits, e)
+}
+
+func (s *scan) snippet(code, waits string, e *element) {
+	for _, p := range s.judge.Snippet(code) {
+		s.add(Find{Party: p, Kind: Snippet, Excerpt: excerpt(code), Waits: waits}, e)
+	}
+}
+
+// running tells whether a script of a type is run, by the browser or by one of the programs that only put it off.
+func running(kind string) bool {
+	kind, _, _ = strings.Cut(strings.ToLower(strings.TrimSpace(kind)), ";")
+	return kind == "" || kind == "module" || strings.HasSuffix(kind, "-module") || strings.Contains(kind, "javascript") ||
+		strings.Contains(kind, "ecmascript") || strings.Contains(kind, "lazyload") || strings.Contains(kind, "delay")
+}
+
+// holders are the attributes by which consent platforms know what waits, and for what.
+var holders = []string{
+	"data-stile", "data-category", "data-cookieconsent", "data-cookiecategory", "data-cookiefirst-category", "data-usercentrics", "data-name",
+	"data-consent", "data-cmp-purpose", "data-service", "data-cmp-vendor", "data-trackertype",
+}
+
+// Unnamed is the category of a script that waits (type=text/plain) for something that its markup does not name.
+const Unnamed = "unnamed"
+
+// later is the address that an element gets from a program in the page: a consent platform's, or one that puts loading off.
+func later(n *html.Node) string {
+	for _, name := range []string{"data-src", "data-rocket-src", "data-lazy-src", "data-litespeed-src", "data-cookieconsent-src", "data-cmp-src"} {
+		if value := attr(n, name); value != "" {
+			return value
+		}
+	}
+	return ""
+}
+
+var optanon = regexp.MustCompile(`(?:^|\s)optanon-category-(\S+)`)
+
+// category is for what an element waits that does nothing by itself; "" where it names nothing.
+func category(n *html.Node) string {
+	for _, name := range holders {
+		if value := strings.TrimSpace(attr(n, name)); value != "" {
+			return value
+		}
+	}
+	if m := optanon.FindStringSubmatch(attr(n, "class")); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// inlined is the code of a data URL: programs that make pages faster put snippets into them.
+func inlined(address string) (string, bool) {
+	head, data, found := strings.Cut(address, ",")
+	if !found || !strings.HasPrefix(head, "data:") || !strings.Contains(head, "javascript") {
+		return "", false
+	}
+	if strings.HasSuffix(head, ";base64") {
+		code, err := base64.StdEncoding.DecodeString(data)
+		return string(code), err == nil
+	}
+	code, err := url.PathUnescape(data)
+	return code, err == nil
+}
+
+var stilePath = regexp.MustCompile(`(?:^|/)stile/([a-z0-9-]+)\.js$`)
+
+// own tells whether a script is Stile's.
+func (s *scan) own(address string) bool {
+	path, _, _ := strings.Cut(strings.TrimSpace(address), "?")
+	m := stilePath.FindStringSubmatch(path)
+	return m != nil && (s.judge.site == nil || s.judge.site.Name == m[1])
+}
+
+// image finds what is there to be counted: images nobody sees, and those of parties that count.
+func (s *scan) image(n *html.Node, e *element) {
+	address, waits := attr(n, "src"), ""
+	if src := later(n); src != "" && (address == "" || strings.HasPrefix(address, "data:")) {
+		address, waits = src, category(n)
+	}
+	p, third := s.party(address)
+	if !third || !tiny(n) && !s.judge.Counts(p) {
+		return
+	}
+	kind := Pixel
+	if e.no {
+		kind = NoScriptImage
+	}
+	s.add(Find{Party: p, Kind: kind, Address: strings.TrimSpace(address), Waits: waits}, e)
+}
+
+// Counts tells whether an image of a party is there for its request and not to be seen: the party analyses or advertises.
+func (j *Judge) Counts(p Party) bool {
+	if p.Vendor == nil {
+		e, found := thirdparty.Find(p.Host)
+		return found && (e.Kind == thirdparty.Ad || e.Kind == thirdparty.Analytics || e.Kind == thirdparty.Marketing)
+	}
+	return p.Vendor.Category == "analytics" || p.Vendor.Category == "marketing"
+}
+
+var hidden = regexp.MustCompile(`(?i)display\s*:\s*none|visibility\s*:\s*hidden|(?:^|[;\s])(?:width|height)\s*:\s*[01](?:px)?\s*(?:;|$|!)`)
+
+// tiny tells whether nobody sees an image.
+func tiny(n *html.Node) bool {
+	w, h := attr(n, "width"), attr(n, "height")
+	small := func(v string) bool { v = strings.TrimSuffix(strings.TrimSpace(v), "px"); return v == "0" || v == "1" }
+	return small(w) && small(h) || hidden.MatchString(attr(n, "style"))
+}
+
+func (s *scan) frame(n *html.Node, e *element) {
+	kind := Frame
+	if e.no {
+		kind = NoScriptFrame
+	}
+	address, waits := attr(n, "src"), ""
+	if address == "" || strings.HasPrefix(address, "about:") || strings.HasPrefix(address, "data:") {
+		address, waits = later(n), category(n)
+	}
+	s.ask(kind, address, waits, e)
+}
+
+func (s *scan) link(n *html.Node, e *element) {
+	rels := strings.Fields(strings.ToLower(attr(n, "rel")))
+	var kind Kind
+	switch {
+	case slices.Contains(rels, "stylesheet"):
+		kind = Stylesheet
+	case slices.Contains(rels, "preload") && strings.EqualFold(attr(n, "as"), "font"):
+		kind = Font
+	case slices.ContainsFunc(rels, func(rel string) bool { return connections[rel] }):
+		kind = Connection
+	default:
+		return
+	}
+	address, waits := attr(n, "href"), ""
+	if address == "" {
+		address, waits = attr(n, "data-href"), category(n)
+	}
+	s.ask(kind, address, waits, e)
+}
+
+var connections = map[string]bool{
+	"preconnect": true, "dns-prefetch": true, "preload": true, "modulepreload": true, "prefetch": true, "prerender": true,
+}
+
+func (s *scan) embed(n *html.Node, address string, e *element) {
+	waits := ""
+	if address == "" {
+		address, waits = later(n), category(n)
+	}
+	s.ask(Embed, address, waits, e)
+}
+
+var (
+	imported = regexp.MustCompile(`(?i)@import\s+(?:url\(\s*)?['"]?([^'")\s;]+)`)
+	fontFile = regexp.MustCompile(`(?i)url\(\s*['"]?([^'")\s]+\.(?:woff2?|ttf|otf|eot)[^'")\s]*)`)
+)
+
+// style finds the stylesheets that a style element takes in, and fonts: each host once.
+func (s *scan) style(n *html.Node, e *element) {
+	css := text(n)
+	seen := map[string]bool{}
+	find := func(kind Kind, re *regexp.Regexp) {
+		for _, m := range re.FindAllStringSubmatch(css, -1) {
+			if p, third := s.party(m[1]); third && !seen[p.Host] {
+				seen[p.Host] = true
+				s.ask(kind, m[1], "", e)
+			}
+		}
+	}
+	find(Stylesheet, imported)
+	find(Font, fontFile)
+}
+
+// usual are names that mean the same in CSS as they do in HTML.
+var usual = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
+
+var plainID = regexp.MustCompile(`^[A-Za-z_][\w-]*$`)
+
+// selector is the shortest way to an element: by an id that no other has, its own or that of the nearest element around it.
+func (s *scan) selector(e *element) string {
+	var steps []string
+	for ; e.node != nil; e = e.parent {
+		if id := attr(e.node, "id"); s.ids[id] == 1 && plainID.MatchString(id) {
+			steps = append(steps, "#"+id)
+			break
+		}
+		switch name := e.node.Data; {
+		case name == "html" || name == "head" || name == "body":
+			steps = append(steps, name)
+		case usual.MatchString(name):
+			steps = append(steps, name+":nth-of-type("+strconv.Itoa(e.nth)+")")
+		default:
+			steps = append(steps, ":nth-child("+strconv.Itoa(e.nth)+")")
+		}
+	}
+	slices.Reverse(steps)
+	return strings.Join(steps, " > ")
+}
+
+// excerpt is the beginning of a snippet, on one line.
+func excerpt(code string) string {
+	words := strings.Fields(code[:min(len(code), 400)])
+	line := []rune(strings.ToValidUTF8(strings.Join(words, " "), ""))
+	if len(line) > 100 {
+		return string(line[:100]) + "…"
+	}
+	return string(line)
+}
+
+func attr(n *html.Node, name string) string {
+	for i := range n.Attr {
+		if n.Attr[i].Key == name { // xlink:href of SVG too
+			return n.Attr[i].Val
+		}
+	}
+	return ""
+}
+
+func text(n *html.Node) string {
+	if c := n.FirstChild; c != nil && c.NextSibling == nil && c.Type == html.TextNode {
+		return c.Data
+	}
+	var b strings.Builder
+	for c := range n.ChildNodes() {
+		if c.Type == html.TextNode {
+			b.WriteString(c.Data)
+		}
+	}
+	return b.String()
+}
