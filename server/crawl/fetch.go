@@ -78,8 +78,8 @@ func (c *Crawl) ask(ctx context.Context, at *url.URL) (*answer, error) {
 	}
 	r.Header.Set("User-Agent", c.o.Agent)
 	r.Header.Set("Accept", "text/html, application/xhtml+xml;q=0.9, */*;q=0.1")
-	r.Header.Set("Accept-Encoding", "gzip") // so that it is decompressed here, within the bound
-	response, err := c.o.Transport.RoundTrip(r)
+	r.Header.Set("Accept-Encoding", "gzip")     // so that it is decompressed here, within the bound
+	response, err := c.o.Transport.RoundTrip(r) //nolint:bodyclose // whoever takes the answer closes it
 	if err != nil {
 		stop()
 		return nil, err
