@@ -32,6 +32,8 @@ type commands struct {
 	Check    checkCommand    `cmd:"" help:"Validate and lint site files. Exits 1 if one has an error."`
 	Explain  explainCommand  `cmd:"" help:"Print each tag of a site: released or withheld, because."`
 	CSP      cspCommand      `cmd:"" name:"csp" help:"Print the content security policy of a site for each consent state."`
+	Init     initCommand     `cmd:"" help:"Write a starter stile.yaml, from what stands in a page when one is given."`
+	Scan     scanCommand     `cmd:"" help:"List what pages ask of third parties, and whether it waits for consent. Exits 1 if something does not."`
 	Vendors  vendorsCommand  `cmd:"" help:"List the vendors that Stile knows."`
 	Keys     keysCommand     `cmd:"" help:"List, make and retire the keys that sign choices, receipts and the log."`
 	Records  recordsCommand  `cmd:"" help:"Show, export, erase and verify records of consent."`

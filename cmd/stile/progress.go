@@ -47,8 +47,12 @@ func (p *progress) at(next int64) {
 	if p.to == nil || p.now().Sub(p.drawn) < redraw && next < p.end {
 		return
 	}
+	p.draw(p.line(next))
+}
+
+// draw puts a text in place of what is on the line.
+func (p *progress) draw(text string) {
 	p.drawn = p.now()
-	text := p.line(next)
 	pad := max(0, p.width-len(text))
 	p.width = len(text)
 	fmt.Fprint(p.to, "\r", text, strings.Repeat(" ", pad))

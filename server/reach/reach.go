@@ -33,6 +33,11 @@ func NewTransport(allow []netip.Prefix, timeout time.Duration) *Transport {
 	return &Transport{secure: dialing(guard{allow: allow, public: true}, timeout), plain: dialing(guard{allow: allow}, timeout)}
 }
 
+// NewPageTransport makes one that reaches the public internet without TLS too: to read pages, which anybody may read there.
+func NewPageTransport(allow []netip.Prefix, timeout time.Duration) *Transport {
+	return &Transport{secure: dialing(guard{allow: allow, public: true}, timeout), plain: dialing(guard{allow: allow, public: true}, timeout)}
+}
+
 func dialing(g guard, timeout time.Duration) *http.Transport {
 	d := &net.Dialer{Timeout: timeout, Control: g.control}
 	return &http.Transport{
