@@ -128,8 +128,13 @@ func TestRedirects(t *testing.T) {
 		trouble   string
 		elsewhere bool
 	}{
-		{"to www, once", site{"/": "-> https://www.shop.example/home", "/home": `<a href="/a">a</a><a href="https://shop.example/b">not the origin</a>`, "/a": "a", "/b": "b"},
-			"https://shop.example/", []string{"https://www.shop.example/home", "https://www.shop.example/a"}, "", false},
+		{
+			"to www, once",
+			site{"/": "-> https://www.shop.example/home", "/home": `<a href="/a">a</a><a href="https://shop.example/b">not the origin</a>`, "/a": "a", "/b": "b"},
+			"https://shop.example/",
+			[]string{"https://www.shop.example/home", "https://www.shop.example/a"},
+			"", false,
+		},
 		{"to another site", site{"/": "-> https://evil.example/"}, "https://shop.example/", nil, "which is another site", false},
 		{"a public suffix is no site", site{"/": "-> https://b.github.io/"}, "https://a.github.io/", nil, "which is another site", false},
 		{"a later page to another host", site{"/": `<a href="/a">a</a>`, "/a": "-> https://www.shop.example/"}, "https://shop.example/", []string{"https://shop.example/"}, "which is another site", false},

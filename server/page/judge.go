@@ -109,7 +109,7 @@ func (j *Judge) own(host string, of *url.URL) bool {
 	if j.site != nil && hosts.Own(j.site.Origins, j.site.Own, host) {
 		return true
 	}
-	return of.Host != "" && (sameSite(strings.ToLower(of.Hostname()), name(host)))
+	return of.Host != "" && sameSite(strings.ToLower(of.Hostname()), name(host))
 }
 
 // sameSite compares registrable domains by the public suffix list: a.shop.example and b.shop.example are one site,
