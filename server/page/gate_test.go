@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,7 +20,7 @@ import (
 	"github.com/stilehq/stile/server/vendors"
 )
 
-// shop is where the pages of these tests stand, and trackerSite the site of their judge.
+// shop is where the pages of these tests stand, and gateSite the site of their judge.
 var shop = &url.URL{Scheme: "https", Host: "www.shop.example", Path: "/goods/shoes.html"}
 
 var gateSite = &consent.Site{
@@ -28,13 +29,21 @@ var gateSite = &consent.Site{
 	Tags:       []consent.Tag{{ID: "films", Name: "Films", Category: "marketing", Hosts: []string{"player.films.example", "*.films-cdn.example"}}},
 }
 
+var gateJudge = sync.OnceValues(func() (*Judge, error) {
+	library, err := vendors.New()
+	if err != nil {
+		return nil, err
+	}
+	return NewJudge(gateSite, library), nil
+})
+
 func testGate(t testing.TB, o GateOptions) *Gate {
 	t.Helper()
-	library, err := vendors.New()
+	judge, err := gateJudge()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return NewGate(NewJudge(gateSite, library), o)
+	return NewGate(judge, o)
 }
 
 // gate gates a page that comes in parts which end at cuts.
@@ -219,4 +228,3 @@ func TestGatePages(t *testing.T) {
 		})
 	}
 }
-
