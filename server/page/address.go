@@ -1,17 +1,14 @@
 package page
 
 import (
-	"html"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
-// plain is an address as a browser reads it from an attribute (WHATWG URL, 4.4), so far as it says of whom it is asked:
+// absolute is an address as a browser reads it from an attribute (WHATWG URL, 4.4), so far as it says of whom it is asked:
 // whole, with its scheme and host. It is "" for an address of the page's own host, and for one that is asked of no host.
-func plain(value string, base *url.URL, moved bool) string {
-	if strings.IndexByte(value, '&') >= 0 {
-		value = html.UnescapeString(value)
-	}
+func absolute(value string, base *url.URL, moved bool) string {
 	value = strings.TrimFunc(value, func(r rune) bool { return r <= ' ' })
 	if strings.ContainsAny(value, "\t\n\r") {
 		value = strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(value)
@@ -46,17 +43,25 @@ func plain(value string, base *url.URL, moved bool) string {
 	if whole := scheme + "://" + rest; parses(whole) {
 		return whole
 	}
-	// What the standard library refuses in a path, such as a "%" that stands alone, no browser minds.
-	host := rest
-	if i := strings.IndexAny(host, "/?#"); i >= 0 {
-		host = host[:i]
+	// A "%" that stands alone is refused by the standard library and not by browsers.
+	host, path := rest, ""
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		host, path = rest[:i], rest[i:]
 	}
 	host = host[strings.LastIndexByte(host, '@')+1:]
 	if decoded, err := url.PathUnescape(host); err == nil {
 		host = decoded
 	}
-	return scheme + "://" + host + "/"
+	return scheme + "://" + host + loneEscape.ReplaceAllStringFunc(path, func(e string) string {
+		if len(e) == 3 {
+			return e
+		}
+		return "%25"
+	})
 }
+
+// loneEscape finds every "%", with the two digits that belong to it.
+var loneEscape = regexp.MustCompile(`%(?:[0-9A-Fa-f]{2})?`)
 
 func parses(address string) bool {
 	_, err := url.Parse(address)

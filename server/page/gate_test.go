@@ -123,7 +123,7 @@ func properties(t testing.TB, g *Gate, page, gated string, cuts []int) {
 // tree is a page's tree without what the gate changes in it.
 func tree(t testing.TB, page string, scripting bool) string {
 	t.Helper()
-	root, err := html.ParseWithOptions(strings.NewReader(page), html.ParseOptionEnableScripting(scripting))
+	root, err := html.ParseWithOptions(strings.NewReader(strings.TrimPrefix(page, bom)), html.ParseOptionEnableScripting(scripting))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,8 +146,8 @@ func draw(b *strings.Builder, n *html.Node, depth int, scripting bool) {
 	b.WriteString(n.Data)
 	var list []string
 	for _, a := range n.Attr {
-		key := strings.TrimPrefix(a.Key, "data-")
-		if a.Key == "data-stile" || a.Key == "data-service" || a.Key == "data-embed" || a.Key == "type" && a.Val == "text/plain" {
+		key := strings.TrimPrefix(strings.TrimPrefix(a.Key, "data-"), "rocket-")
+		if a.Key == "data-stile" || a.Key == "data-service" || a.Key == "data-embed" || n.Data == "script" && key == "type" {
 			continue
 		}
 		list = append(list, " "+key+"="+strings.ReplaceAll(a.Val, "\n", `\n`))
@@ -175,6 +175,7 @@ var pieces = []string{
 	`<svg><image href="https://www.facebook.com/tr"/></svg>`, `<svg><script xlink:href="https://connect.facebook.net/x.js"></script></svg>`, `<image src=//www.facebook.com/tr>`,
 	"<div a='", `<div a="`, ">", "'", `"`, "<", "</", "<!", "<?php ?>", "</ x>", "\x00", "&#x3c;", "<textarea>", "</textarea>", "<table><tr><td>", "</table>", "<p>", "</p>", "<div>", "</div>",
 	`<link rel=preconnect href=https://www.googletagmanager.com>`, `<object data="https://player.films.example/x"></object>`, `<base href="/x/">`, stileTag,
+	`<script type=rocketlazyloadscript data-rocket-src=//connect.facebook.net/x.js></script>`, `<iframe class=lazy data-src=//www.youtube.com/embed/x></iframe>`,
 	`<script type="application/ld+json">{"a":"https://www.facebook.com/tr"}</script>`, "<!--[if IE]><script src=//connect.facebook.net/x.js></script><![endif]-->", "\uFEFF",
 }
 
@@ -227,4 +228,48 @@ func TestGatePages(t *testing.T) {
 			properties(t, g, page, gated, cuts)
 		})
 	}
+}
+
+// What the scan finds waits once the page was gated, but for what the gate leaves: looks, forms, and what the page's own
+// script loads later.
+func TestGatedScan(t *testing.T) {
+	folder := os.Getenv("STILE_PAGES")
+	if folder == "" {
+		t.Skip("skipped: STILE_PAGES names no folder of real pages")
+	}
+	files, err := filepath.Glob(filepath.Join(folder, "*.html"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("STILE_PAGES has no pages", err)
+	}
+	g := testGate(t, GateOptions{Script: "/stile/shop.js"})
+	before, after := 0, 0
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before += len(ungated(t, g, string(b)))
+		for _, f := range ungated(t, g, gate(t, g, string(b))) {
+			after++
+			t.Errorf("%s:%d: %s %s of %s does not wait: %s", filepath.Base(file), f.Line, f.Kind, f.Address, f.Name, f.Excerpt)
+		}
+	}
+	if before < 100 {
+		t.Errorf("only %d finds before", before)
+	}
+	t.Logf("%d things ran at once before, %d after", before, after)
+}
+
+func ungated(t *testing.T, g *Gate, page string) (list []Find) {
+	t.Helper()
+	report, err := Scan(strings.NewReader(page), shop, g.judge)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range report.Finds {
+		if f.Kind != Form && f.Kind != Stylesheet && f.Kind != Font && !f.Gated(g.judge) {
+			list = append(list, f)
+		}
+	}
+	return list
 }

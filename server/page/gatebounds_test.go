@@ -43,7 +43,8 @@ func TestGatable(t *testing.T) {
 
 // What is larger than may be held is judged by its beginning, in whatever parts it comes.
 func TestGateLarge(t *testing.T) {
-	const pixel = "https://connect.facebook.net/x.js"
+	const pixel = "https://www.facebook.com/tr?id=1"
+	const code = `fbq("init", "1234567890");`
 	long := strings.Repeat("x", 5<<18)
 	for _, c := range []struct{ name, page, want string }{
 		{"a tag", `<img src="` + pixel + `" alt="` + long + `"><img src=` + pixel + `>`,
@@ -52,8 +53,8 @@ func TestGateLarge(t *testing.T) {
 		{"an attribute too late", `<img alt="` + long + `" src="` + pixel + `"><p>`, `<img alt="` + long + `" src="` + pixel + `"><p>`},
 		{"a name", `<img` + long + ` src="` + pixel + `"><p>`, `<img` + long + ` src="` + pixel + `"><p>`},
 		{"a tag of a script", `<script data-x="` + long + `"><img src=` + pixel + `></script><p>`, `<script data-x="` + long + `"><img src=` + pixel + `></script><p>`},
-		{"a script", `<script>fbq("` + pixel + `");` + long + `</script><p>`, `<script type="text/plain" data-stile="marketing">fbq("` + pixel + `");` + long + `</script><p>`},
-		{"a script that says it too late", `<script>` + long + `fbq("` + pixel + `")</script><p>`, `<script>` + long + `fbq("` + pixel + `")</script><p>`},
+		{"a script", `<script>` + code + long + `</script><p>`, `<script type="text/plain" data-stile="marketing">` + code + long + `</script><p>`},
+		{"a script that says it too late", `<script>` + long + code + `</script><p>`, `<script>` + long + code + `</script><p>`},
 		{"noscript", `<noscript>` + long + `<img src=` + pixel + `></noscript><p>`, `<noscript>` + long + `<img data-stile="marketing" data-src=` + pixel + `></noscript><p>`},
 		{"a comment", `<!--` + long + `--><img src=` + pixel + `>`, `<!--` + long + `--><img data-stile="marketing" data-src=` + pixel + `>`},
 		{"attributes", `<img src="` + pixel + `"` + strings.Repeat(" a=b", 1<<18) + `><p>`, `<img data-stile="marketing" data-src="` + pixel + `"` + strings.Repeat(" a=b", 1<<18) + `><p>`},

@@ -19,7 +19,7 @@ const bom = "\uFEFF"
 // headText looks at text: before the head only white space may stand, and in it.
 func (w *Writer) headText(text []byte) {
 	for i, c := range text {
-		if space(c) {
+		if isSpace(c) {
 			continue
 		}
 		if n := w.past + int64(w.at+i); n < int64(len(bom)) && c == bom[n] {

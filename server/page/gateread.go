@@ -1,6 +1,9 @@
 package page
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // run reads b as far as it can be read. It follows the tokenizer of WHATWG HTML (13.2.5), so far as it tells tags from what
 // is none.
@@ -67,13 +70,13 @@ func (w *Writer) data() bool {
 		return len(rest) == 1 && w.more()
 	}
 	switch c := rest[1]; {
-	case letter(c):
+	case isLetter(c):
 		w.open(false)
 	case c == '/':
 		if len(rest) < 3 {
 			return w.more()
 		}
-		if letter(rest[2]) {
+		if isLetter(rest[2]) {
 			w.open(true)
 		} else { // "</>" is nothing, and other things are a comment
 			w.state, w.at = inBogus, w.at+2
@@ -201,7 +204,7 @@ func begins(b []byte, prefix, name string) answer {
 	if b = b[len(prefix)+len(name):]; len(b) == 0 {
 		return unknown
 	}
-	if space(b[0]) || b[0] == '/' || b[0] == '>' {
+	if isSpace(b[0]) || b[0] == '/' || b[0] == '>' {
 		return yes
 	}
 	return no
@@ -241,10 +244,7 @@ const (
 func (w *Writer) scriptText() bool {
 	for {
 		rest := w.b[w.at:]
-		n := bytes.IndexByte(rest, '<')
-		if w.escape != unescaped {
-			n = bytes.IndexAny(rest, "<-")
-		}
+		n := w.scriptNext(rest)
 		if n < 0 {
 			w.at = len(w.b)
 			w.large()
@@ -264,6 +264,14 @@ func (w *Writer) scriptText() bool {
 		}
 		w.at++
 	}
+}
+
+// scriptNext is where the next byte stands that may matter, -1 for nowhere.
+func (w *Writer) scriptNext(b []byte) int {
+	if w.escape == unescaped {
+		return bytes.IndexByte(b, '<')
+	}
+	return slices.IndexFunc(b, func(c byte) bool { return c == '<' || c == '-' })
 }
 
 // scriptMark looks at a "<" or "-" in a script's text, and tells whether the script ends there.

@@ -1,10 +1,8 @@
 package page
 
 import (
-	"bytes"
 	"html"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/stilehq/stile/server/hosts"
@@ -55,7 +53,7 @@ func (w *Writer) startTag(b []byte, whole bool) {
 	case "script":
 		w.scriptTag(b, whole)
 	case "img", "image":
-		w.wait(b, w.pixel(b), "src", "srcset")
+		w.wait(b, w.image(b), "src", "srcset")
 	case "iframe", "frame":
 		w.wait(b, strangeToo, "src", "srcdoc")
 	case "object":
@@ -64,10 +62,11 @@ func (w *Writer) startTag(b []byte, whole bool) {
 		w.wait(b, everyKnown, "src")
 	case "input":
 		if kind, _ := w.tag.get(b, "type"); is(kind, "image") {
-			w.wait(b, everyKnown, "src")
+			w.wait(b, countingOnly, "src")
 		}
 	case "source":
-		w.wait(b, everyKnown, "src", "srcset")
+		w.wait(b, everyKnown, "src")
+		w.wait(b, countingOnly, "srcset")
 	case "video", "audio":
 		w.wait(b, everyKnown, "src", "poster")
 	case "link":
@@ -85,20 +84,35 @@ func (w *Writer) alienTag(b []byte) {
 			w.wait(b, strangeToo, "href", "xlink:href")
 		}
 	case "image":
-		w.wait(b, w.pixel(b), "href", "xlink:href")
+		w.wait(b, w.image(b), "href", "xlink:href")
 	}
 }
 
 // scriptTag lets a script wait by its address. One without an address is held until its code is there.
 func (w *Writer) scriptTag(b []byte, whole bool) {
-	if w.noscript || !w.runs(b) {
+	if w.noscript || !w.runs(b) && !w.delayed(b) {
 		return
 	}
-	if _, found := w.tag.get(b, "src"); found {
-		w.wait(b, strangeToo, "src")
-	} else if whole {
+	names := []string{"src"}
+	if !w.runs(b) {
+		names = []string{"data-rocket-src", "data-src", "src"}
+	}
+	for _, name := range names {
+		if _, found := w.tag.get(b, name); found {
+			w.wait(b, strangeToo, names...)
+			return
+		}
+	}
+	if whole {
 		w.code = w.at
 	}
+}
+
+// delayed tells of a script that no browser runs but a program of the page, which puts it off for speed's sake.
+func (w *Writer) delayed(b []byte) bool {
+	kind, _ := w.tag.get(b, "type")
+	text := strings.ToLower(html.UnescapeString(string(kind)))
+	return strings.Contains(text, "lazyload") || strings.Contains(text, "delay") || strings.HasSuffix(text, "-module") || strings.HasSuffix(text, "-text/javascript")
 }
 
 // judgeScript decides what to do with the script that is held, whose code ends there, or is so long already.
@@ -169,33 +183,30 @@ func (w *Writer) rebase(b []byte) {
 	}
 }
 
-// pixel tells of which hosts an image waits: one that nobody can see waits for hosts, too, that nobody knows.
-func (w *Writer) pixel(b []byte) scope {
-	if _, hidden := w.tag.get(b, "hidden"); hidden {
-		return strangeToo
-	}
-	for _, side := range []string{"width", "height"} {
-		value, found := w.tag.get(b, side)
-		n, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(string(value)), "px"), 64)
-		if found && err == nil && n <= 2 {
-			return strangeToo
-		}
-	}
+// image tells of which hosts an image waits: one that nobody can see of all, and a picture of those that count who sees it.
+func (w *Writer) image(b []byte) scope {
+	width, _ := w.tag.get(b, "width")
+	height, _ := w.tag.get(b, "height")
 	style, _ := w.tag.get(b, "style")
-	style = bytes.ToLower(bytes.ReplaceAll(style, []byte(" "), nil))
-	if bytes.Contains(style, []byte("display:none")) || bytes.Contains(style, []byte("visibility:hidden")) {
+	if small(width) && small(height) || hidden.MatchString(html.UnescapeString(string(style))) {
 		return strangeToo
 	}
-	return everyKnown
+	return countingOnly
+}
+
+func small(side []byte) bool {
+	n := strings.TrimSuffix(strings.TrimSpace(string(side)), "px")
+	return n == "0" || n == "1"
 }
 
 // scope says of which hosts something waits.
 type scope uint8
 
 const (
-	everyKnown scope = iota
-	strangeToo       // also of hosts that nobody knows, for GateOptions.Unknown
-	namedOnly        // of those that the site's file or the library names
+	everyKnown   scope = iota
+	strangeToo         // also of hosts that nobody knows, for GateOptions.Unknown
+	namedOnly          // of those that the site's file or the library names
+	countingOnly       // of those that the site's file names, and of those that are there to count (Judge.Counts)
 )
 
 // wait writes the tag anew if one of these attributes asks for what has to wait. All of one name go, since where the first is
@@ -234,7 +245,11 @@ func (w *Writer) ofAttribute(name, value string, s scope) (category, id string) 
 	case "srcdoc":
 		return w.snippet(html.UnescapeString(value))
 	default:
-		return w.ofAddress(html.UnescapeString(value), s)
+		value = html.UnescapeString(value)
+		if code, inline := inlined(value); inline && w.name == "script" {
+			return w.snippet(code)
+		}
+		return w.ofAddress(value, s)
 	}
 }
 
@@ -246,6 +261,10 @@ func (w *Writer) anew(b []byte, category, id string, off ...string) {
 	if w.name == "script" {
 		w.out = append(w.out, ` type="text/plain"`...)
 		off = append(off, "type")
+		if w.delayed(b) { // once let in it runs at once
+			kind, _ := w.tag.get(b, "type")
+			w.give("data-type", map[bool]string{true: "module"}[strings.HasSuffix(strings.ToLower(string(kind)), "-module")])
+		}
 	}
 	if _, found := w.tag.get(b, "data-stile"); !found {
 		w.give("data-stile", category)
@@ -262,13 +281,23 @@ func (w *Writer) anew(b []byte, category, id string, off ...string) {
 		for _, name := range off {
 			if is(a.name.of(b), name) {
 				w.out = append(append(w.out, b[at:a.name.from]...), "data-"...)
-				at = a.name.from + len(name) - len(strings.TrimPrefix(name, "xlink:"))
+				at = a.name.to - len(bare(name))
 			}
 		}
 	}
 	w.out = append(w.out, b[at:]...)
 	w.emit(w.out)
 	w.done = w.from + len(b)
+}
+
+// bare is the name of an attribute under which Stile's script knows it.
+func bare(name string) string {
+	for _, prefix := range []string{"xlink:", "data-rocket-", "data-"} {
+		if rest, found := strings.CutPrefix(name, prefix); found {
+			return rest
+		}
+	}
+	return name
 }
 
 func (w *Writer) give(name, value string) {
@@ -279,7 +308,7 @@ func (w *Writer) give(name, value string) {
 
 // ofAddress is for what something of that address waits, and the id of the site's tag that it is of; "" where it does not wait.
 func (w *Writer) ofAddress(value string, s scope) (category, id string) {
-	address := plain(value, w.base, w.moved)
+	address := absolute(value, w.base, w.moved)
 	if address == "" || w.own(address) {
 		return "", ""
 	}
@@ -288,6 +317,8 @@ func (w *Writer) ofAddress(value string, s scope) (category, id string) {
 	case !found:
 		return "", ""
 	case s == namedOnly && p.Basis != BySite && p.Basis != ByLibrary:
+		return "", ""
+	case s == countingOnly && p.Basis != BySite && !w.gate.judge.Counts(p):
 		return "", ""
 	case w.gate.judge.Waits(p):
 		return p.Category, service(p)

@@ -7,12 +7,12 @@ import "bytes"
 // writes the characters that matter as ASCII does.
 type tag struct {
 	state tagState
-	at    int    // read so far
-	name  span   // without "<" and "</"
-	attrs []attr // in the order of the tag, doubles too
-	open  attr   // the one that is being read
-	end   bool   // "</"
-	self  bool   // "/>"
+	at    int         // read so far
+	name  span        // without "<" and "</"
+	attrs []attribute // in the order of the tag, doubles too
+	open  attribute   // the one that is being read
+	end   bool        // "</"
+	self  bool        // "/>"
 }
 
 // span is from its first byte to before its last.
@@ -20,14 +20,14 @@ type span struct{ from, to int }
 
 func (s span) of(b []byte) []byte { return b[s.from:s.to] }
 
-// attr is one attribute. Its value is without quotes; character references stand in it as they are written.
-type attr struct{ name, value span }
+// attribute is one attribute. Its value is without quotes; character references stand in it as they are written.
+type attribute struct{ name, value span }
 
 type tagState uint8
 
 const (
 	inTagName tagState = iota
-	beforeName
+	beforeAttribute
 	inName
 	afterName
 	beforeValue
@@ -74,10 +74,10 @@ func (t *tag) read(b []byte) bool {
 				continue
 			}
 		case inBare:
-			if c != '>' && !space(c) {
+			if c != '>' && !isSpace(c) {
 				continue
 			}
-			t.done(t.at, beforeName)
+			t.done(t.at, beforeAttribute)
 		}
 		if c == '>' {
 			t.close()
@@ -91,7 +91,7 @@ func (t *tag) read(b []byte) bool {
 // value begins the value of an attribute. One that is missing ends the tag.
 func (t *tag) value(c byte) {
 	switch {
-	case space(c):
+	case isSpace(c):
 	case c == '>':
 		t.open.value = span{t.at, t.at}
 		t.keep(afterValue)
@@ -110,8 +110,8 @@ func (t *tag) between(c byte) {
 	switch t.state {
 	case inTagName:
 		switch {
-		case space(c), c == '/':
-			t.name.to, t.state = t.at, beforeName
+		case isSpace(c), c == '/':
+			t.name.to, t.state = t.at, beforeAttribute
 			if c == '/' {
 				t.state = afterSlash
 			}
@@ -122,21 +122,21 @@ func (t *tag) between(c byte) {
 		switch {
 		case c == '/':
 			t.state = afterSlash
-		case space(c):
-			t.state = beforeName
+		case isSpace(c):
+			t.state = beforeAttribute
 		default: // a "=" too begins a name here
-			t.open, t.state = attr{name: span{t.at, t.at}}, inName
+			t.open, t.state = attribute{name: span{t.at, t.at}}, inName
 		}
 	}
 }
 
 // named reads on in the name of an attribute, or after it.
 func (t *tag) named(c byte) {
-	if t.state == inName && (space(c) || c == '/' || c == '=') {
+	if t.state == inName && (isSpace(c) || c == '/' || c == '=') {
 		t.open.name.to = t.at
 	}
 	switch {
-	case space(c):
+	case isSpace(c):
 		t.state = afterName
 	case c == '=':
 		t.state = beforeValue
@@ -144,7 +144,7 @@ func (t *tag) named(c byte) {
 		t.keep(afterSlash)
 	case t.state == afterName: // it had no value
 		t.keep(inName)
-		t.open = attr{name: span{t.at, t.at}}
+		t.open = attribute{name: span{t.at, t.at}}
 	}
 }
 
@@ -196,9 +196,9 @@ func (t *tag) get(b []byte, name string) ([]byte, bool) {
 	return nil, false
 }
 
-func space(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == '\f' }
+func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == '\f' }
 
-func letter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 
 // is tells whether b is the name, which is in lower case; of b only ASCII letters are.
 func is(b []byte, name string) bool {
