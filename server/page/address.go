@@ -40,7 +40,7 @@ func absolute(value string, base *url.URL, moved bool) string {
 		return u.String()
 	}
 	rest = strings.TrimLeft(rest, "/")
-	if whole := scheme + "://" + rest; parses(whole) {
+	if whole := scheme + "://" + rest; strings.IndexByte(rest, '%') < 0 && strings.IndexByte(rest, '@') < 0 || parses(whole) {
 		return whole
 	}
 	// A "%" that stands alone is refused by the standard library and not by browsers.

@@ -195,25 +195,21 @@ func known(name []byte) string {
 		}
 		lower[i] = c
 	}
-	for _, n := range interesting[len(name)] {
-		if n == string(lower[:len(name)]) {
-			return n
-		}
-	}
-	return ""
+	return interesting[string(lower[:len(name)])]
 }
 
-// interesting are the names that matter, by their length.
-var interesting = byLength(strings.Fields(`script img image iframe frame object embed track input source video audio link base
+// interesting are the names that matter.
+var interesting = byName(strings.Fields(`script img image iframe frame object embed track input source video audio link base
 	noscript template html head body meta title style textarea xmp noembed noframes plaintext
 	svg math foreignobject desc mi mo mn ms mtext annotation-xml font
 	b big blockquote br center code dd div dl dt em h1 h2 h3 h4 h5 h6 hr i li listing menu nobr ol p pre ruby s small span strong strike
 	sub sup table tt u ul var
 	section article aside header footer main nav form a button label select option td tr th tbody thead tfoot figure`))
 
-func byLength(names []string) (list [17][]string) {
+func byName(names []string) map[string]string {
+	m := make(map[string]string, len(names))
 	for _, n := range names {
-		list[len(n)] = append(list[len(n)], n)
+		m[n] = n
 	}
-	return list
+	return m
 }

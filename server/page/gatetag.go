@@ -330,8 +330,11 @@ func (w *Writer) ofAddress(value string, s scope) (category, id string) {
 
 // own tells whether an address is of Stile itself.
 func (w *Writer) own(address string) bool {
+	if w.gate.host == "" {
+		return false
+	}
 	u, err := url.Parse(address)
-	return err == nil && w.gate.host != "" && hosts.Of(u) == w.gate.host
+	return err == nil && hosts.Of(u) == w.gate.host
 }
 
 func service(p Party) string {
