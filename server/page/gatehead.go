@@ -1,6 +1,7 @@
 package page
 
 import (
+	"bytes"
 	"html"
 	"strings"
 )
@@ -16,13 +17,22 @@ const (
 
 const bom = "\uFEFF"
 
+// headMark reads the byte order mark, and tells whether it is known if there is one.
+func (w *Writer) headMark() bool {
+	if w.head != headBefore || w.past > 0 || w.at > 0 || len(w.b) == 0 {
+		return true
+	}
+	if bytes.HasPrefix(w.b, []byte(bom)) {
+		w.at = len(bom)
+		return true
+	}
+	return w.last || !strings.HasPrefix(bom, string(w.b[:min(len(w.b), len(bom))]))
+}
+
 // headText looks at text: before the head only white space may stand, and in it.
 func (w *Writer) headText(text []byte) {
 	for i, c := range text {
 		if isSpace(c) {
-			continue
-		}
-		if n := w.past + int64(w.at+i); n < int64(len(bom)) && c == bom[n] {
 			continue
 		}
 		w.headOther(w.at + i)

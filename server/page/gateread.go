@@ -57,6 +57,9 @@ func (w *Writer) more() bool {
 
 // data reads text, and what begins with "<".
 func (w *Writer) data() bool {
+	if !w.headMark() {
+		return false
+	}
 	rest := w.b[w.at:]
 	n := bytes.IndexByte(rest, '<')
 	if n < 0 {

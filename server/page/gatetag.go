@@ -3,6 +3,7 @@ package page
 import (
 	"html"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/stilehq/stile/server/hosts"
@@ -188,7 +189,7 @@ func (w *Writer) image(b []byte) scope {
 	width, _ := w.tag.get(b, "width")
 	height, _ := w.tag.get(b, "height")
 	style, _ := w.tag.get(b, "style")
-	if small(width) && small(height) || hidden.MatchString(html.UnescapeString(string(style))) {
+	if small(width) && small(height) || len(style) > 0 && hidden.MatchString(html.UnescapeString(string(style))) {
 		return strangeToo
 	}
 	return countingOnly
@@ -271,6 +272,9 @@ func (w *Writer) anew(b []byte, category, id string, off ...string) {
 		if _, found := w.tag.get(b, "data-service"); !found && id != "" {
 			w.give("data-service", id)
 		}
+	}
+	if w.name == "object" || slices.Contains(off, "srcdoc") { // by this Stile's script finds what has none of the usual addresses
+		w.give("data-srcset", "")
 	}
 	if w.name == "object" || w.name == "embed" {
 		if _, found := w.tag.get(b, "data-embed"); !found {
