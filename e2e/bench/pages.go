@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -111,8 +112,8 @@ func tokenize(p []byte) error {
 	z := html.NewTokenizer(bytes.NewReader(p))
 	for z.Next() != html.ErrorToken {
 	}
-	if z.Err() != io.EOF {
-		return z.Err()
+	if err := z.Err(); !errors.Is(err, io.EOF) {
+		return err
 	}
 	return nil
 }

@@ -46,8 +46,10 @@ const (
 //
 //   - the content of <template>, which does nothing by itself (that of a declarative shadow root does, and waits),
 //   - JSON and other scripts that are no JavaScript, comments with their conditions, text, CDATA,
-//   - forms, links for people, and stylesheets, except those that a tag of the site's file or of the library names: a page
-//     must not lose its looks because its stylesheet's host belongs to somebody who also tracks.
+//   - forms, links for people, stylesheets of hosts that neither a tag of the site's file nor the library names, and pictures
+//     that people see, of hosts that do not count who sees them (Judge.Counts): a page must not lose its looks because a host
+//     belongs to somebody who also tracks,
+//   - what waits already, and what has only a "data-" address, which the page's own script may load.
 //
 // In <noscript> no script ever lets anything in: images and frames lose their address there for good.
 //
@@ -195,10 +197,8 @@ func (w *Writer) emit(b []byte) {
 // finish decides what the page's end leaves open.
 func (w *Writer) finish() {
 	if w.inner != nil {
-		w.inner.Write(w.b[w.done:])
-		w.done = len(w.b)
-		w.inner.Close()
-		w.err = w.inner.err
+		w.within(len(w.b))
+		w.leave()
 		return
 	}
 	if w.code >= 0 {

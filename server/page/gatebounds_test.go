@@ -47,8 +47,10 @@ func TestGateLarge(t *testing.T) {
 	const code = `fbq("init", "1234567890");`
 	long := strings.Repeat("x", 5<<18)
 	for _, c := range []struct{ name, page, want string }{
-		{"a tag", `<img src="` + pixel + `" alt="` + long + `"><img src=` + pixel + `>`,
-			`<img data-stile="marketing" data-src="` + pixel + `" alt="` + long + `"><img data-stile="marketing" data-src=` + pixel + `>`},
+		{
+			"a tag", `<img src="` + pixel + `" alt="` + long + `"><img src=` + pixel + `>`,
+			`<img data-stile="marketing" data-src="` + pixel + `" alt="` + long + `"><img data-stile="marketing" data-src=` + pixel + `>`,
+		},
 		{"an address", `<img src="` + pixel + long + `" srcset="` + pixel + `"><p>`, `<img data-stile="marketing" data-src="` + pixel + long + `" srcset="` + pixel + `"><p>`},
 		{"an attribute too late", `<img alt="` + long + `" src="` + pixel + `"><p>`, `<img alt="` + long + `" src="` + pixel + `"><p>`},
 		{"a name", `<img` + long + ` src="` + pixel + `"><p>`, `<img` + long + ` src="` + pixel + `"><p>`},
