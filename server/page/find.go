@@ -26,6 +26,7 @@ type Report struct {
 	Stile   string // address of Stile's own script tag, "" where the page has none
 	First   bool   // it stands before everything that asks for something
 	Finds   []Find // in the order of the page
+	Cut     bool   // there are more than MaxFinds, and those behind them were left out
 }
 
 // Find is one thing in a page that is asked of a third party, or would be.
@@ -34,7 +35,7 @@ type Find struct {
 	Kind     Kind
 	Line     int    // from 1
 	Column   int    // in bytes, from 1
-	Selector string // CSS, which finds it in the page
+	Selector string // CSS, which finds it in the page as it is where no JavaScript runs (what is in a noscript are elements)
 	Address  string // as the page writes it; "" of a snippet
 	Excerpt  string // the beginning of a snippet, on one line
 	Waits    string // the category for which it waits in the page already (data-stile and the like); "" where it runs at once

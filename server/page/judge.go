@@ -54,12 +54,13 @@ func NewJudge(site *consent.Site, library *vendors.Library) *Judge {
 	shared, beginnings := map[string]int{}, map[string]int{}
 	for _, v := range library.All() {
 		for _, host := range v.Hosts {
-			shared[host]++
+			shared[usualHost(v, host)]++
 		}
 	}
 	for i, v := range library.All() {
 		s := newSigns(v)
 		for _, host := range v.Hosts {
+			host = usualHost(v, host)
 			if shared[host] == 1 && !strings.Contains(host, "{") && !s.hasPaths(host) {
 				j.hosts.add(host, i)
 			}
@@ -97,12 +98,8 @@ func (j *Judge) Address(address string, of *url.URL) (Party, bool) {
 	if of == nil {
 		of = new(url.URL)
 	}
-	u, err := of.Parse(strings.TrimSpace(address))
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-		return Party{}, false
-	}
-	host := hosts.Of(u)
-	if j.own(host, of) {
+	u, host := absolute(address, of)
+	if host == "" || j.own(host, of) {
 		return Party{}, false
 	}
 	return j.party(host, u), true
@@ -112,7 +109,7 @@ func (j *Judge) own(host string, of *url.URL) bool {
 	if j.site != nil && hosts.Own(j.site.Origins, j.site.Own, host) {
 		return true
 	}
-	return of.Host != "" && (host == hosts.Of(of) || sameSite(strings.ToLower(of.Hostname()), name(host)))
+	return of.Host != "" && (sameSite(strings.ToLower(of.Hostname()), name(host)))
 }
 
 // sameSite compares registrable domains by the public suffix list: a.shop.example and b.shop.example are one site,
@@ -121,11 +118,22 @@ func sameSite(a, b string) bool {
 	if a == b {
 		return true
 	}
+	if lastLabels(a) != lastLabels(b) {
+		return false // and no list has to be asked
+	}
 	domain, err := publicsuffix.EffectiveTLDPlusOne(a)
 	if err != nil || a[len(a)-1] <= '9' {
 		return false
 	}
 	return b == domain || len(b) > len(domain) && strings.HasSuffix(b, domain) && b[len(b)-len(domain)-1] == '.' && registrable(b, domain)
+}
+
+// lastLabels are the last two labels of a name, which all of a registrable domain have in common.
+func lastLabels(name string) string {
+	if i := strings.LastIndexByte(name, '.'); i > 0 {
+		return name[strings.LastIndexByte(name[:i], '.')+1:]
+	}
+	return name
 }
 
 // registrable tells whether b's registrable domain is not a longer one: what hangs below a suffix may be a site of its own.

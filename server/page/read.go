@@ -35,7 +35,7 @@ func readPage(r io.Reader, contentType string) ([]byte, error) {
 	if len(page) > MaxPage {
 		return nil, ErrLarge
 	}
-	if kind, _, err := mime.ParseMediaType(contentType); err == nil && kind != "text/html" && kind != "application/xhtml+xml" {
+	if kind, _, err := mime.ParseMediaType(contentType); err == nil && strings.Contains(kind, "/") && kind != "text/html" && kind != "application/xhtml+xml" {
 		return nil, fmt.Errorf("%w: its type is %s", ErrNotHTML, kind)
 	}
 	encoding, _, certain := charset.DetermineEncoding(page[:min(len(page), 1024)], contentType)

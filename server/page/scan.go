@@ -40,7 +40,7 @@ func (o ScanOptions) Scan(r io.Reader, address *url.URL, j *Judge) (*Report, err
 	s := newScan(root, address, j)
 	s.walk(root, &element{})
 	slices.SortStableFunc(s.finds, func(a, b found) int { return a.at - b.at })
-	report := &Report{Address: s.page, Stile: s.stile, First: s.stile != ""}
+	report := &Report{Address: s.page, Stile: s.stile, First: s.stile != "", Cut: s.cut}
 	l := newLines(page)
 	for _, f := range s.finds {
 		f.Line, f.Column = l.of(f.at)
@@ -65,7 +65,11 @@ type scan struct {
 	stile   string
 	stileAt int
 	finds   []found
+	cut     bool
 }
+
+// MaxFinds is how much Scan finds in a page: no page that was written for people has so much.
+const MaxFinds = 5000
 
 func newScan(root *html.Node, address *url.URL, j *Judge) *scan {
 	s := &scan{judge: j, page: address, ids: map[string]int{}}
@@ -94,7 +98,7 @@ func newScan(root *html.Node, address *url.URL, j *Judge) *scan {
 		}
 	}
 	s.base = s.page
-	if u, err := s.page.Parse(strings.TrimSpace(base)); err == nil {
+	if u, err := s.base.Parse(strings.TrimSpace(base)); err == nil && base != "" {
 		s.base = u
 	}
 	return s
@@ -173,7 +177,7 @@ func (s *scan) look(n *html.Node, e *element) {
 	}
 }
 
-// add adds a find, unless the address is no third party's.
+// ask adds a find, unless the address is no third party's.
 func (s *scan) ask(kind Kind, address, waits string, e *element) {
 	if p, found := s.party(address); found {
 		s.add(Find{Party: p, Kind: kind, Address: strings.TrimSpace(address), Waits: waits}, e)
@@ -181,11 +185,14 @@ func (s *scan) ask(kind Kind, address, waits string, e *element) {
 }
 
 func (s *scan) party(address string) (Party, bool) {
-	address = strings.TrimSpace(address)
-	if address == "" {
+	if strings.TrimSpace(address) == "" {
 		return Party{}, false
 	}
-	u, err := s.base.Parse(address)
+	p, third := s.judge.Address(address, s.page)
+	if third || s.base == s.page {
+		return p, third
+	}
+	u, err := s.base.Parse(strings.TrimSpace(address))
 	if err != nil {
 		return Party{}, false
 	}
@@ -193,6 +200,9 @@ func (s *scan) party(address string) (Party, bool) {
 }
 
 func (s *scan) add(f Find, e *element) {
+	if s.cut = len(s.finds) == MaxFinds; s.cut {
+		return
+	}
 	f.Waits = cmp.Or(f.Waits, e.waits)
 	f.Selector = s.selector(e)
 	if f.Waits == "" {
@@ -218,13 +228,16 @@ func (s *scan) script(n *html.Node, e *element) {
 	runs := running(attr(n, "type"))
 	waits := e.waits
 	if !runs {
-		if waits = cmp.Or(e.waits, category(n)); waits == "" {
+		if waits = cmp.Or(e.waits, category(n)); waits == "" && strings.EqualFold(attr(n, "type"), "text/plain") {
+			waits = Unnamed
+		}
+		if waits == "" {
 			return // data, or what another program runs
 		}
 	}
 	address := cmp.Or(attr(n, "src"), attr(n, "href"))
 	if !runs || address == "" {
-		address = cmp.Or(attr(n, "data-src"), attr(n, "data-rocket-src"), attr(n, "data-cookieconsent-src"), address)
+		address = cmp.Or(later(n), address)
 	}
 	if code, inline := inlined(address); inline {
 		s.snippet(code, waits, e)
@@ -259,7 +272,20 @@ func running(kind string) bool {
 // holders are the attributes by which consent platforms know what waits, and for what.
 var holders = []string{
 	"data-stile", "data-category", "data-cookieconsent", "data-cookiecategory", "data-cookiefirst-category", "data-usercentrics", "data-name",
-	"data-consent", "data-cmp-purpose", "data-service",
+	"data-consent", "data-cmp-purpose", "data-service", "data-cmp-vendor", "data-trackertype",
+}
+
+// Unnamed is the category of a script that waits (type=text/plain) for something that its markup does not name.
+const Unnamed = "unnamed"
+
+// later is the address that an element gets from a program in the page: a consent platform's, or one that puts loading off.
+func later(n *html.Node) string {
+	for _, name := range []string{"data-src", "data-rocket-src", "data-lazy-src", "data-litespeed-src", "data-cookieconsent-src", "data-cmp-src"} {
+		if value := attr(n, name); value != "" {
+			return value
+		}
+	}
+	return ""
 }
 
 var optanon = regexp.MustCompile(`(?:^|\s)optanon-category-(\S+)`)
@@ -303,8 +329,8 @@ func (s *scan) own(address string) bool {
 // image finds what is there to be counted: images nobody sees, and those of parties that count.
 func (s *scan) image(n *html.Node, e *element) {
 	address, waits := attr(n, "src"), ""
-	if later := attr(n, "data-src"); later != "" && (address == "" || strings.HasPrefix(address, "data:")) {
-		address, waits = later, category(n)
+	if src := later(n); src != "" && (address == "" || strings.HasPrefix(address, "data:")) {
+		address, waits = src, category(n)
 	}
 	p, third := s.party(address)
 	if !third || !tiny(n) && !s.judge.Counts(p) {
@@ -342,14 +368,14 @@ func (s *scan) frame(n *html.Node, e *element) {
 	}
 	address, waits := attr(n, "src"), ""
 	if address == "" || strings.HasPrefix(address, "about:") || strings.HasPrefix(address, "data:") {
-		address, waits = cmp.Or(attr(n, "data-src"), attr(n, "data-lazy-src"), attr(n, "data-cookieconsent-src")), category(n)
+		address, waits = later(n), category(n)
 	}
 	s.ask(kind, address, waits, e)
 }
 
 func (s *scan) link(n *html.Node, e *element) {
 	rels := strings.Fields(strings.ToLower(attr(n, "rel")))
-	kind := Kind("")
+	var kind Kind
 	switch {
 	case slices.Contains(rels, "stylesheet"):
 		kind = Stylesheet
@@ -374,7 +400,7 @@ var connections = map[string]bool{
 func (s *scan) embed(n *html.Node, address string, e *element) {
 	waits := ""
 	if address == "" {
-		address, waits = cmp.Or(attr(n, "data-src"), attr(n, "data-data")), category(n)
+		address, waits = later(n), category(n)
 	}
 	s.ask(Embed, address, waits, e)
 }

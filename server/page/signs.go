@@ -1,11 +1,13 @@
 package page
 
 import (
+	"cmp"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/stilehq/stile/server/hosts"
 	"github.com/stilehq/stile/server/vendors"
 )
 
@@ -81,23 +83,44 @@ func (s *signs) addTemplate(template string) {
 		return
 	}
 	path, query, _ := strings.Cut(address, "?")
-	host, path, _ := strings.Cut(path, "/")
-	if strings.Contains(path, "{id}") && s.id != nil {
+	host, path, slash := strings.Cut(path, "/")
+	if strings.Contains(host+path, "{id}") && s.id != nil {
 		if re, err := regexp.Compile(fillPattern(host+"/"+path, s.vendor.Account.Pattern) + `(?:[^\w]|$)`); err == nil {
 			s.ids = append(s.ids, re)
 			s.calls = append(s.calls, re)
 		}
 	}
+	if query == "{id}" {
+		s.addCall(regexp.QuoteMeta(host+"/"+path) + `\?(` + s.vendor.Account.Pattern + `)\b`)
+	}
 	param := ""
 	for pair := range strings.SplitSeq(query, "&") {
 		if key, value, _ := strings.Cut(pair, "="); value == "{id}" {
 			param = key
+			s.addCall(regexp.QuoteMeta(host+"/"+path) + `\?(?:[^'"\s]*&)?` + regexp.QuoteMeta(key) + `=(` + s.vendor.Account.Pattern + `)\b`)
 			s.params = append(s.params, key)
 		}
 	}
-	if beginning, _, _ := strings.Cut(path, "{"); !strings.Contains(host, "{") {
+	host = usualHost(s.vendor, host)
+	if beginning, _, _ := strings.Cut(path, "{"); slash && !strings.Contains(host, "{") {
 		s.paths = append(s.paths, prefix{host: host, parts: []string{"/" + beginning}, param: param})
 	}
+}
+
+func (s *signs) addCall(pattern string) {
+	if re, err := regexp.Compile(pattern); err == nil { // one that has a placeholder in it is of no use
+		s.calls = append(s.calls, re)
+	}
+}
+
+// usualHost is a host of the vendor's file with the defaults of its options; who hosts it otherwise is not known by it.
+func usualHost(v *vendors.Vendor, host string) string {
+	for _, o := range v.Options {
+		if name, _, _ := strings.Cut(o.Default, "/"); name != "" {
+			host = strings.ReplaceAll(host, "{"+o.Name+"}", name)
+		}
+	}
+	return host
 }
 
 var placeholder = regexp.MustCompile(`\\\{\w+\\\}`)
@@ -119,7 +142,7 @@ func (s *signs) nearest(host string, u *url.URL) int {
 	best := -1
 	for i := range s.paths {
 		p := &s.paths[i]
-		if p.host != host && !(strings.HasPrefix(p.host, "*.") && strings.HasSuffix(host, p.host[1:])) {
+		if p.host != host && !hosts.Covers(p.host, host) {
 			continue
 		}
 		if n := p.begins(u.Path); n > best && s.fits(p, u.RawQuery) {
@@ -142,6 +165,7 @@ func (p *prefix) String() string { return p.host + strings.Join(p.parts, "*") }
 
 // begins is the length of the path's beginning that fits, or -1.
 func (p *prefix) begins(path string) int {
+	path = cmp.Or(path, "/")
 	rest, found := strings.CutPrefix(path, p.parts[0])
 	for _, part := range p.parts[1:] {
 		if !found {

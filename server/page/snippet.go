@@ -18,43 +18,47 @@ type word struct {
 
 // others are variables of parties of which the library has no vendor, each with a host that the table knows.
 var others = map[string]string{
-	"_sf_async_config": "static.chartbeat.com",
-	"_comscore":        "sb.scorecardresearch.com",
-	"NREUM":            "js-agent.newrelic.com",
-	"googletag":        "securepubads.g.doubleclick.net",
-	"apstag":           "c.amazon-adsystem.com",
-	"_qevents":         "secure.quantserve.com",
-	"_gaq":             oldHost,
-	"_gat":             oldHost,
-	"__gaTracker":      oldHost,
+	"_sf_async_config":      "static.chartbeat.com",
+	"_comscore":             "sb.scorecardresearch.com",
+	"NREUM":                 "js-agent.newrelic.com",
+	"googletag":             "securepubads.g.doubleclick.net",
+	"apstag":                "c.amazon-adsystem.com",
+	"_qevents":              "secure.quantserve.com",
+	"_gaq":                  oldHost,
+	"_gat":                  oldHost,
+	"__gaTracker":           oldHost,
+	"ga('create')":          oldHost,
+	"ga('send')":            oldHost,
+	"gtag('config','{id}')": oldHost,
+	"iam_data":              "script.ioam.de",
+	"iom.c":                 "script.ioam.de",
+	"IOMm()":                "script.ioam.de",
+	"PARSELY":               "static.parsely.com",
+	"webtrekkV3":            "handle.webtrekk.net",
+	"BOOMR_lasthit":         "s.go-mpulse.net",
 }
 
 // addWords takes in a vendor's globals.
 func (j *Judge) addWords(i int, v *vendors.Vendor) {
 	for _, g := range v.Globals {
-		name, _, called := strings.Cut(g, "(")
-		w := &word{vendor: i}
-		if called || strings.Contains(name, ".") {
-			w.pattern = callPattern(g, v.Account.Pattern)
-		}
-		first, _, _ := strings.Cut(name, ".")
-		j.addWord(first, w)
+		j.addWord(g, word{vendor: i}, v.Account.Pattern)
 	}
 }
 
 func (j *Judge) addOtherWords() {
-	for name, host := range others {
-		j.addWord(name, &word{vendor: -1, host: host})
-	}
-	for _, call := range []string{"ga('create')", "ga('send')", "gtag('config','{id}')"} {
-		name, _, _ := strings.Cut(call, "(")
-		j.addWord(name, &word{vendor: -1, host: oldHost, pattern: callPattern(call, `UA-[0-9]{4,10}-[0-9]{1,4}`)})
+	for g, host := range others {
+		j.addWord(g, word{vendor: -1, host: host}, `UA-[0-9]{4,10}-[0-9]{1,4}`)
 	}
 }
 
-func (j *Judge) addWord(name string, w *word) {
-	j.words[name] = append(j.words[name], w)
-	j.first[name[0]] |= 1 << min(len(name), 63)
+func (j *Judge) addWord(global string, w word, account string) {
+	name, _, called := strings.Cut(global, "(")
+	first, _, member := strings.Cut(name, ".")
+	if called || member {
+		w.pattern = callPattern(global, account)
+	}
+	j.words[first] = append(j.words[first], &w)
+	j.first[first[0]] |= 1 << min(len(first), 63)
 }
 
 // callPattern finds a call as Vendor.Globals writes it: with these literals first, or with any literal or none.
@@ -111,8 +115,10 @@ func calls(v *vendors.Vendor) (list []*regexp.Regexp) {
 	}
 	if re := regexp.MustCompile(v.Account.Pattern); strings.HasSuffix(literal(re), "-") || strings.HasSuffix(literal(re), "_") {
 		list = append(list, regexp.MustCompile(`['"=](`+v.Account.Pattern+`)['"&]`)) // GTM-…: nothing else looks like it
+	} else if len(v.Account.Example) >= 20 {
+		list = append(list, regexp.MustCompile(`['"](`+v.Account.Pattern+`)['"]`)) // nor like what is so long
 	}
-	return list
+	return append(list, regexp.MustCompile(`['"]script['"]\s*,(?:\s*['"]\w+['"]\s*,)?\s*['"](`+v.Account.Pattern+`)['"]`)) // the last of (window, document, 'script', …)
 }
 
 func literal(re *regexp.Regexp) string {
@@ -136,7 +142,7 @@ func indexes(s, part string) func(yield func(int) bool) {
 // which they stand in it. Code that is the page's own has none, and so has code that only hands data to a tag that is
 // loaded elsewhere (dataLayer.push): nothing leaves the browser by it. Words in comments, in strings and in JSON do not count.
 func (j *Judge) Snippet(code string) []Party {
-	r := reader{judge: j, code: code}
+	r := reader{judge: j, code: code, askedFor: map[string]bool{}, tries: map[string]int{}}
 	r.read()
 	return j.ofSite(r.found)
 }
@@ -146,6 +152,32 @@ type reader struct {
 	judge *Judge
 	code  string
 	found []Party
+
+	asks, askedOnce bool            // for asksAnything
+	askedFor        map[string]bool // by name
+	tries           map[string]int  // how often the account of a party was looked for
+}
+
+// maxTries bounds how often the account of one party is looked for in a snippet, and maxRegexp how far the end of a regular
+// expression is: nobody's code may make the reading take longer than it is long.
+const (
+	maxTries  = 8
+	maxRegexp = 400
+)
+
+// asking are words by which code asks for something. Code with none of them is data, as of a program that lists the
+// scripts which are in the page already.
+var asking = []string{
+	"createElement", ".src", "document.write", "sendBeacon", "fetch(", "Image(", "import(", "importScripts", "XMLHttpRequest", ".ajax",
+	"getScript", "insertAdjacentHTML", "innerHTML", "setAttribute(",
+}
+
+func (r *reader) asksAnything() bool {
+	if !r.askedOnce {
+		r.askedOnce = true
+		r.asks = slices.ContainsFunc(asking, func(word string) bool { return strings.Contains(r.code, word) })
+	}
+	return r.asks
 }
 
 // Kinds of bytes.
@@ -189,7 +221,7 @@ func (r *reader) read() {
 			}
 			continue
 		case quote:
-			i = r.literal(i)
+			i = r.literal(i, last == '(')
 			last = c
 			continue
 		case slash:
@@ -222,7 +254,7 @@ func (r *reader) slash(i int, last byte) int {
 	case strings.IndexByte("(,=:[!&|?{};+-*%<>~^", last) < 0:
 		return i
 	}
-	for class, k := false, i+1; k < len(r.code); k++ {
+	for class, k := false, i+1; k < min(len(r.code), i+maxRegexp); k++ {
 		switch c := r.code[k]; {
 		case c == '\\':
 			k++
@@ -241,31 +273,31 @@ func (r *reader) slash(i int, last byte) int {
 
 // literal passes a string and looks at the addresses in it. One in plain quotes ends with its line, so that a quote which
 // was none does no harm beyond it.
-func (r *reader) literal(i int) int {
+func (r *reader) literal(i int, argument bool) int {
 	code, q := r.code, r.code[i]
 	start := i + 1
 	k := start
 	for ; k < len(code); k++ {
-		c := code[k]
-		if c == '\\' {
+		switch c := code[k]; {
+		case c == '\\':
 			k++
-			if k+2 < len(code) && code[k] == '/' && code[k+1] == '\\' && code[k+2] == '/' {
+			if strings.HasPrefix(code[k:], `/\/`) {
 				k += 2
-				r.address(k + 1)
+				r.address(k+1, argument)
 			}
-		} else if c == '/' && k+1 < len(code) && code[k+1] == '/' {
+		case c == '/' && k+1 < len(code) && code[k+1] == '/':
 			k++
-			r.address(k + 1)
-		} else if c == q || c == '\n' && q != '`' {
-			break
+			r.address(k+1, argument)
+		case c == q, c == '\n' && q != '`':
+			r.bare(start, k, argument)
+			return k + 1
 		}
 	}
-	r.bare(start, min(k, len(code)))
-	return min(k+1, len(code))
+	return len(code)
 }
 
 // bare looks at a string that is an address without its scheme, which the code puts before it.
-func (r *reader) bare(from, to int) {
+func (r *reader) bare(from, to int, argument bool) {
 	dot := false
 	for k := from; k < to; k++ {
 		switch c := r.code[k]; {
@@ -273,7 +305,7 @@ func (r *reader) bare(from, to int) {
 			dot = k > from
 		case c == '/':
 			if dot && k > from+3 {
-				r.address(from)
+				r.address(from, argument)
 			}
 			return
 		case !hostByte(c):
@@ -326,12 +358,18 @@ func used(after string, last byte) bool {
 
 // asked tells whether the code asks first if a function is there: it then is the page's own code, which works without.
 func (r *reader) asked(name string) bool {
-	return strings.Contains(r.code, "typeof "+name) || strings.Contains(r.code, "window."+name+")") ||
-		strings.Contains(r.code, "window."+name+" &&") || strings.Contains(r.code, "window."+name+"&&")
+	is, known := r.askedFor[name]
+	if !known {
+		is = slices.ContainsFunc([]string{"typeof %", "typeof window.%", "window.%)", "window.% &&", "window.%&&"}, func(form string) bool {
+			return strings.Contains(r.code, strings.Replace(form, "%", name, 1))
+		})
+		r.askedFor[name] = is
+	}
+	return is
 }
 
 // address looks at an address in a string, from its host on.
-func (r *reader) address(from int) {
+func (r *reader) address(from int, argument bool) {
 	code := r.code
 	to := from
 	for to < len(code) && hostByte(code[to]) {
@@ -341,7 +379,9 @@ func (r *reader) address(from int) {
 		return
 	}
 	host := strings.TrimSuffix(strings.ToLower(code[from:to]), ".")
-	r.load(host, pathAt(code, to), from)
+	if argument || r.asksAnything() {
+		r.load(host, pathAt(code, to), from)
+	}
 }
 
 // linked tells whether an address is that of a link in a piece of HTML: nobody is asked until it is clicked.
@@ -363,7 +403,7 @@ func pathAt(code string, from int) string {
 func (r *reader) load(host, address string, at int) {
 	path, query, _ := strings.Cut(address, "?")
 	if p, found := oldAddress(host, path); found {
-		p.Account = universal.FindString(r.near(at))
+		p.Account = r.universal(at)
 		r.addParty(p)
 		return
 	}
@@ -439,7 +479,9 @@ func loads(host, path, category string) bool {
 }
 
 // near is the code around a place, in which the account of what stands there is looked for.
-func (r *reader) near(at int) string { return r.code[max(0, at-4096):min(len(r.code), at+8192)] }
+func (r *reader) near(at int) string {
+	return strings.ReplaceAll(r.code[max(0, at-4096):min(len(r.code), at+8192)], `\/`, "/")
+}
 
 func (r *reader) add(i, at int, host string) {
 	v := r.judge.signs[i].vendor
@@ -447,13 +489,7 @@ func (r *reader) add(i, at int, host string) {
 	if k >= 0 && r.found[k].Account != "" {
 		return
 	}
-	account := ""
-	for _, re := range r.judge.signs[i].calls {
-		if m := re.FindStringSubmatch(r.near(at)); m != nil {
-			account = m[1]
-			break
-		}
-	}
+	account := r.account(i, at)
 	switch p := r.judge.known(i, host, account); {
 	case k < 0:
 		r.addParty(p)
@@ -462,11 +498,33 @@ func (r *reader) add(i, at int, host string) {
 	}
 }
 
+// account is that of a vendor in the code around a place.
+func (r *reader) account(i, at int) string {
+	s := &r.judge.signs[i]
+	if r.tries[s.vendor.ID]++; r.tries[s.vendor.ID] > maxTries {
+		return ""
+	}
+	code := r.near(at)
+	for _, re := range s.calls {
+		if m := re.FindStringSubmatch(code); m != nil {
+			return m[1]
+		}
+	}
+	return ""
+}
+
+func (r *reader) universal(at int) string {
+	if r.tries[oldName]++; r.tries[oldName] > maxTries {
+		return ""
+	}
+	return universal.FindString(r.near(at))
+}
+
 // addOther adds a party that the table knows by one of its hosts.
 func (r *reader) addOther(host string, at int) {
 	p := table(host)
 	if host == oldHost {
-		p = old("", universal.FindString(r.near(at)))
+		p = old("", r.universal(at))
 	}
 	p.Host = ""
 	r.addParty(p)

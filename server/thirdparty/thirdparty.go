@@ -14,6 +14,11 @@ import (
 //go:embed entities.tsv
 var entities string
 
+// more is written by hand, in the same form: what was met in pages and is missing in entities.tsv, or wrong.
+//
+//go:embed more.tsv
+var more string
+
 // Kind is what a company's hosts are for, in the words of third-party-web.
 type Kind string
 
@@ -58,7 +63,7 @@ func (e Entity) Category() string {
 // table is made of the text at the first question.
 var table = sync.OnceValue(func() map[string]Entity {
 	t := make(map[string]Entity, 4096)
-	for line := range strings.Lines(entities) {
+	for line := range strings.Lines(entities + more) {
 		fields := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
 		for host := range strings.FieldsSeq(fields[2]) {
 			t[host] = Entity{fields[0], Kind(fields[1])}

@@ -42,6 +42,12 @@ func TestReadErrors(t *testing.T) {
 		{"reserved option", "no_script: none", "no_script: none\noptions: [{name: tag}]", `a.yaml:14: an option cannot be called "tag"`},
 		{"server on plain HTTP", "no_script: none", "no_script: none\nserver: {endpoint: 'http://a.example/'}", "a.yaml:14: endpoint is \"http://a.example/\": it is a URL on https"},
 		{"server with a query", "no_script: none", "no_script: none\nserver: {endpoint: 'https://a.example/?x=1'}", "a.yaml:14: endpoint is"},
+		{"address without a path", "no_script: none", "no_script: none\naddresses: [www.a.example]", `a.yaml:14: addresses has "www.a.example": it is a host and the beginning of a path`},
+		{"address with a scheme", "no_script: none", "no_script: none\naddresses: ['https://www.a.example/tr']", `a.yaml:14: addresses has "https://www.a.example/tr"`},
+		{"address with a placeholder", "no_script: none", "no_script: none\naddresses: ['{host}/tr']", `a.yaml:14: addresses has "{host}/tr"`},
+		{"global that is code", "no_script: none", "no_script: none\nglobals: ['a = 1']", `a.yaml:14: globals has "a = 1": it is a name such as _abc, or a call`},
+		{"global with other quotes", "no_script: none", "no_script: none\nglobals: ['a(\"b\")']", "a.yaml:14: globals has"},
+		{"global with half a call", "no_script: none", "no_script: none\nglobals: ['a(']", "a.yaml:14: globals has"},
 		{"unknown no_script", "no_script: none", "no_script: video", `a.yaml:13: no_script is "video"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

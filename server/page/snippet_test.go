@@ -1,0 +1,142 @@
+package page
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stilehq/stile/server/consent"
+)
+
+func parties(list []Party) string {
+	var names []string
+	for _, p := range list {
+		names = append(names, who(p))
+	}
+	return strings.Join(names, "; ")
+}
+
+func TestSnippet(t *testing.T) {
+	j := NewJudge(nil, library(t))
+	for _, test := range []struct{ name, code, want string }{
+		{"init", `fbq('init', '123456789012345'); fbq('track', 'PageView')`, "meta-pixel 123456789012345 marketing"},
+		{"loader", `!function(d,s){if(window.x)return;s=d.createElement('script');s.src='https://connect.facebook.net/en_US/fbevents.js';d.head.append(s)}(document)`, "meta-pixel  marketing"},
+		{"container", `(function(w,d,s,l,i){w[l]=w[l]||[];var j=d.createElement(s);j.src='https://www.googletagmanager.com/gtm.js?id='+i;d.head.append(j)})(window,document,'script','dataLayer','GTM-ABCD123')`, "gtm GTM-ABCD123 functional"},
+		{"config", `function gtag(){dataLayer.push(arguments)}gtag('js',new Date);gtag("config", "G-AB12CD34EF");gtag('config','AW-123456789')`, "ga4 G-AB12CD34EF analytics; google-ads AW-123456789 marketing"},
+		{"universal", `ga('create', 'UA-12345-6', 'auto'); ga('send', 'pageview')`, "Google Analytics (Universal Analytics) UA-12345-6 analytics"},
+		{"universal by gtag", `gtag('config','UA-12345-6')`, "Google Analytics (Universal Analytics) UA-12345-6 analytics"},
+		{"older", `var _gaq = _gaq || []; _gaq.push(['_setAccount', 'UA-12345-6'])`, "Google Analytics (Universal Analytics) UA-12345-6 analytics"},
+		{"settings", `(function(h){h._hjSettings={hjid:1234567,hjsv:6}})(window)`, "hotjar 1234567 analytics"},
+		{"matomo", `var _paq = window._paq = window._paq || []; _paq.push(['setSiteId', '7'])`, "matomo 7 analytics"},
+		{"clarity", `(function(c,l,a,r,i,t,y){t=l.createElement(r);t.src="https://www.clarity.ms/tag/"+i;l.head.append(t)})(window,document,"clarity","script","abcdef1234")`, "microsoft-clarity abcdef1234 analytics"},
+		{"bing", `(function(w,d){var o={ti:"97267979"};w.q=o;var n=d.createElement('script');n.src='//bat.bing.com/bat.js';window.uetq=[]})(window,document)`, "microsoft-uet 97267979 marketing"},
+		{"partner", `_linkedin_partner_id = "987654"; window._linkedin_data_partner_ids = [_linkedin_partner_id]`, "linkedin-insight 987654 marketing"},
+		{"escaped", `var s=document.createElement("script");s.src="https:\/\/static.hotjar.com\/c\/hotjar-1234567.js"`, "hotjar 1234567 analytics"},
+		{"no scheme", `s=document.createElement('script');s.src=('https:'==location.protocol?'https://':'http://')+'static.chartbeat.com/js/chartbeat.js'`, "Chartbeat  analytics"},
+		{"number", `ym(12345678, "init", {webvisor:true})`, "yandex-metrica 12345678 analytics"},
+		{"member", `ttq.load('C4A1B2C3D4E5F6G7H8I9'); ttq.page()`, "tiktok-pixel C4A1B2C3D4E5F6G7H8I9 marketing"},
+		{"pins", "pintrk('load', '2612345678901');\npintrk('page');", "pinterest-tag 2612345678901 marketing"},
+		{"after a regular expression", `var r = /["'/]/g; fbq('track', 'Lead')`, "meta-pixel  marketing"},
+		{"after a quote that is none", "// don't\nfbq('track', 'Lead')", "meta-pixel  marketing"},
+		{"in the middle of a division", `var a = b / c; fbq('track', 'Lead'); d = e / f`, "meta-pixel  marketing"},
+		{"an image", `new Image().src = "https://mc.yandex.ru/watch/12345678"`, "yandex-metrica  analytics"},
+		{"table", `var s = document.createElement('script'); s.src = 'https://cdn.permutive.app/x-web.js'`, "Permutive  marketing"},
+		{"two of one", `snaptr('track','PAGE_VIEW');snaptr('init', '1a2b3c4d-1a2b-4a2b-8a2b-1a2b3c4d5e6f')`, "snap-pixel 1a2b3c4d-1a2b-4a2b-8a2b-1a2b3c4d5e6f marketing"},
+	} {
+		if got := parties(j.Snippet(test.code)); got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+// The page's own code is nobody's: what only hands data to a tag, asks whether one is there, speaks of one, or lists addresses.
+func TestSnippetOfThePage(t *testing.T) {
+	j := NewJudge(nil, library(t))
+	for name, code := range map[string]string{
+		"data":               `window.dataLayer = window.dataLayer || []; dataLayer.push({event: 'basket', value: 3})`,
+		"consent":            `function gtag(){dataLayer.push(arguments)} gtag('consent', 'default', {ad_storage: 'denied'})`,
+		"an event":           `gtag('event', 'purchase', {value: 3})`,
+		"a comment":          "// fbq('init', '123456789012345')\n/* _paq.push(1) https://static.hotjar.com/c/hotjar-1.js */ start()",
+		"prose":              `show("We use fbq('init') and _paq and clarity('set')")`,
+		"a key":              `var names = {fbq: 1, _hjSettings: 2, clarity: 3}`,
+		"a question":         `button.onclick = function () { if (typeof fbq !== 'undefined') fbq('track', 'Lead') }`,
+		"another question":   `window.fbq && fbq('track', 'Lead')`,
+		"links":              `el.innerHTML = '<a href="https://www.facebook.com/shop">F</a> <a href="https://www.youtube.com/shop">Y</a>'`,
+		"data with links":    `window.state = {"same": ["https:\/\/www.facebook.com\/shop", "https://www.hotjar.com/", "https://t.co/abc"]}; document.createElement("p")`,
+		"a list of scripts":  `extend(settings, {"js": {"https:\/\/static.hotjar.com\/c\/hotjar-1234567.js": 1, "//www.googletagservices.com/tag/js/gpt.js": 1}})`,
+		"pictures":           `img.src = "https://i.ytimg.com/vi/abc/hq.jpg"`,
+		"libraries":          `var s = document.createElement('script'); s.src = 'https://cdn.jsdelivr.net/npm/vue'`,
+		"another's function": `function qp(a) { return a } function mt(b) { return b } qp(1); mt('x'); analytics.page()`,
+		"a consent platform": `var s = document.createElement('script'); s.src = 'https://consent.cookiebot.com/uc.js'`,
+		"own":                `document.querySelector('nav').hidden = location.pathname === '/'`,
+		"nothing":            ``,
+	} {
+		if list := j.Snippet(code); len(list) != 0 {
+			t.Errorf("%s: %s", name, parties(list))
+		}
+	}
+}
+
+// What Stile itself runs for a vendor's tag is known as the vendor's, with its account, when a page has the same in it.
+func TestLibrarySnippets(t *testing.T) {
+	l := library(t)
+	j := NewJudge(nil, l)
+	for _, v := range l.All() {
+		if len(v.Globals) == 0 || v.Load.Script == "" || strings.Contains(v.Load.Script, "//{host}") {
+			continue
+		}
+		options := map[string]string{}
+		for _, o := range v.Options {
+			options[o.Name] = o.Example
+			if o.Default != "" {
+				options[o.Name] = o.Default
+			}
+		}
+		tag, err := v.Tag(consent.Tag{}, v.Account.Example, options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code := tag.Load.Before + "\n;var s=document.createElement('script');s.src='" + tag.Load.Script + "';document.head.append(s);\n" + tag.Load.After
+		found := false
+		for _, p := range j.Snippet(code) {
+			if found = p.Vendor == v; found {
+				if id := strings.Contains(v.Load.Before+v.Load.Script, "{id}"); id && p.Account != v.Account.Example && !strings.Contains(v.Account.Pattern, "/") {
+					t.Errorf("%s has the account %q in\n%s", v.ID, p.Account, code)
+				}
+				break
+			}
+		}
+		if !found {
+			t.Errorf("%s is said to be %q in\n%s", v.ID, parties(j.Snippet(code)), code)
+		}
+	}
+}
+
+func FuzzSnippet(f *testing.F) {
+	j := NewJudge(nil, library(f))
+	for _, code := range []string{`fbq('init','1`, "`${a}//mc.yandex.ru/", `/[/`, `"\`, `'\/\/static.hotjar.com`, "/*", `gtag('config',`, "//\n//", `x="//a.b`} {
+		f.Add(code)
+	}
+	f.Fuzz(func(t *testing.T, code string) {
+		seen := map[string]bool{}
+		for _, p := range j.Snippet(code) {
+			if p.Name == "" || p.Basis == ByNobody {
+				t.Errorf("%+v is nobody's", p)
+			}
+			if seen[p.Name] {
+				t.Errorf("%s is there twice", p.Name)
+			}
+			seen[p.Name] = true
+		}
+	})
+}
+
+func BenchmarkSnippet(b *testing.B) {
+	j := NewJudge(nil, library(b))
+	code := strings.Repeat(`function total(basket){var sum=0;for(var i=0;i<basket.length;i++){sum+=basket[i].price*basket[i].count}return "Sum: "+sum.toFixed(2)}`+"\n", 1000)
+	b.SetBytes(int64(len(code)))
+	for b.Loop() {
+		if list := j.Snippet(code); len(list) != 0 {
+			b.Fatal(list)
+		}
+	}
+}
