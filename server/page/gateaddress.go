@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// absolute is an address as a browser reads it from an attribute (WHATWG URL, 4.4), so far as it says of whom it is asked:
+// asked is an address as a browser reads it from an attribute (WHATWG URL, 4.4), so far as it says of whom it is asked:
 // whole, with its scheme and host. It is "" for an address of the page's own host, and for one that is asked of no host.
-func absolute(value string, base *url.URL, moved bool) string {
+func asked(value string, base *url.URL, moved bool) string {
 	value = strings.TrimFunc(value, func(r rune) bool { return r <= ' ' })
 	if strings.ContainsAny(value, "\t\n\r") {
 		value = strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(value)

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/net/html"
 )
 
-// realPages are the pages of STILE_PAGES, or where there are none the fixtures, over and over.
-func realPages(b *testing.B) (pages [][]byte, size int64) {
+// benchPages are the pages of STILE_PAGES, or where there are none the fixtures, over and over.
+func benchPages(b *testing.B) (pages [][]byte, size int64) {
 	b.Helper()
 	folder := os.Getenv("STILE_PAGES")
 	files, err := filepath.Glob(filepath.Join(folder, "*.html"))
@@ -36,7 +36,7 @@ func realPages(b *testing.B) (pages [][]byte, size int64) {
 
 // BenchmarkGate is all the pages, in parts of 32 KB; beside it what x/net/html's tokenizer needs to see them.
 func BenchmarkGate(b *testing.B) {
-	pages, size := realPages(b)
+	pages, size := benchPages(b)
 	b.Run("gate", func(b *testing.B) {
 		g := testGate(b, GateOptions{Script: "/stile/shop.js"})
 		b.SetBytes(size)

@@ -76,13 +76,13 @@ func TestGateLarge(t *testing.T) {
 	}
 }
 
-// repeated reads a page that never comes to its end within n bytes.
-type repeated struct {
+// endless reads a page that never comes to its end within n bytes.
+type endless struct {
 	n    int
 	what string
 }
 
-func (r *repeated) Read(p []byte) (int, error) {
+func (r *endless) Read(p []byte) (int, error) {
 	if r.n <= 0 {
 		return 0, io.EOF
 	}
@@ -120,7 +120,7 @@ func TestGateMemory(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := live()
-			if _, err := io.CopyBuffer(struct{ io.Writer }{w}, &repeated{size, c.more}, make([]byte, 64<<10)); err != nil {
+			if _, err := io.CopyBuffer(struct{ io.Writer }{w}, &endless{size, c.more}, make([]byte, 64<<10)); err != nil {
 				t.Fatal(err)
 			}
 			if grown := live() - before; grown > most {

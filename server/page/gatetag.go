@@ -312,7 +312,7 @@ func (w *Writer) give(name, value string) {
 
 // ofAddress is for what something of that address waits, and the id of the site's tag that it is of; "" where it does not wait.
 func (w *Writer) ofAddress(value string, s scope) (category, id string) {
-	address := absolute(value, w.base, w.moved)
+	address := asked(value, w.base, w.moved)
 	if address == "" || w.own(address) {
 		return "", ""
 	}
