@@ -130,6 +130,7 @@ fuzz:
 	go test ./server/merkle -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME)
 	go test ./server/receipt -run '^$$' -fuzz FuzzCheck -fuzzminimizetime 10x -fuzztime $(FUZZTIME)
 	go test ./server/sighting -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME)
+	go test ./server/page -run '^$$' -fuzz FuzzGate -fuzztime $(FUZZTIME)
 
 SOAK ?= 10m
 soak: postgresql

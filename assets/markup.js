@@ -53,7 +53,7 @@ export default function (k) {
       return
     }
     for (const part of [...el.querySelectorAll('source[data-src],source[data-srcset]'), el]) {
-      for (const name of ['type', 'poster', 'srcset', 'href', 'src']) {
+      for (const name of ['type', 'poster', 'srcset', 'srcdoc', 'data', 'href', 'src']) {
         if (part.dataset[name] == null) continue
         part.setAttribute(name, part.dataset[name])
         delete part.dataset[name]

@@ -10,6 +10,7 @@
 //	go run ./e2e/bench -only tally                               # what counting costs
 //	go run ./e2e/bench -only dashboard                           # its pages, with a year of 50 sites and 10 million records
 //	go run ./e2e/bench -only dashboard -small                    # with 5 sites and 100 000 records
+//	go run ./e2e/bench -only pages                               # gate and scan, of the pages in STILE_PAGES
 //	go run ./e2e/bench -only paint                               # in Chromium
 //
 // The load is wrk's, on loopback. `stile serve` takes turns with two rivals, each a process of its own, that repeat its
@@ -51,7 +52,7 @@ const goal = 0.85
 func main() {
 	var s settings
 	var echoSample string
-	flag.StringVar(&s.only, "only", "", "measure only sizes, load, tags, choices, evidence, tally, dashboard or paint")
+	flag.StringVar(&s.only, "only", "", "measure only sizes, load, tags, choices, evidence, tally, dashboard, pages or paint")
 	flag.IntVar(&s.rounds, "rounds", 5, "how many turns each server has")
 	flag.DurationVar(&s.time, "time", 3*time.Second, "how long one measurement takes")
 	flag.StringVar(&s.workers, "nginx-workers", "auto", "worker_processes of nginx")
@@ -75,7 +76,7 @@ func main() {
 }
 
 func run(ctx context.Context, s settings) error {
-	if parts := []string{"", "sizes", "load", "tags", "choices", "evidence", "tally", "dashboard", "paint"}; !slices.Contains(parts, s.only) {
+	if parts := []string{"", "sizes", "load", "tags", "choices", "evidence", "tally", "dashboard", "pages", "paint"}; !slices.Contains(parts, s.only) {
 		return fmt.Errorf("-only is %q: it is one of%s", s.only, strings.Join(parts, " "))
 	}
 	if s.rounds < 1 || s.time < time.Second {
@@ -87,7 +88,12 @@ func run(ctx context.Context, s settings) error {
 			return fmt.Errorf("measuring sizes: %w", err)
 		}
 	}
-	if s.only == "sizes" {
+	if s.only == "" || s.only == "pages" {
+		if err := measurePages(); err != nil {
+			return fmt.Errorf("measuring pages: %w", err)
+		}
+	}
+	if s.only == "sizes" || s.only == "pages" {
 		return nil
 	}
 	folder, err := os.MkdirTemp("", "stile-bench-")

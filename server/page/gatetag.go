@@ -1,0 +1,378 @@
+package page
+
+import (
+	"html"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/stilehq/stile/server/hosts"
+)
+
+// inTag reads a tag to its end, and writes it anew where it has to wait.
+func (w *Writer) inTag() bool {
+	b := w.b[w.from:]
+	large := len(b) > tagMost
+	if large {
+		b = b[:tagMost]
+	}
+	ended := w.tag.read(b)
+	w.at = w.from + w.tag.at
+	if !ended {
+		if !large {
+			return false
+		}
+		w.tag.cut()
+	}
+	w.name, w.alien = known(w.tag.name.of(b)), false
+	if w.tag.end {
+		w.endTag()
+	} else {
+		w.startTag(b[:w.tag.at], ended)
+	}
+	if !ended {
+		w.state, w.from = inLongTag, -1
+		return true
+	}
+	w.after()
+	return true
+}
+
+func (w *Writer) startTag(b []byte, whole bool) {
+	w.alien, w.rich = w.enter(b), w.isRich(b)
+	if w.head != headDone {
+		w.headStart(b)
+	}
+	if w.inert > 0 || w.name == "" {
+		return
+	}
+	if w.alien {
+		w.alienTag(b)
+		return
+	}
+	switch w.name {
+	case "script":
+		w.scriptTag(b, whole)
+	case "img", "image":
+		w.wait(b, w.image(b), "src", "srcset")
+	case "iframe", "frame":
+		w.wait(b, strangeToo, "src", "srcdoc")
+	case "object":
+		w.wait(b, everyKnown, "data")
+	case "embed", "track":
+		w.wait(b, everyKnown, "src")
+	case "input":
+		if kind, _ := w.tag.get(b, "type"); is(kind, "image") {
+			w.wait(b, countingOnly, "src")
+		}
+	case "source":
+		w.wait(b, everyKnown, "src")
+		w.wait(b, countingOnly, "srcset")
+	case "video", "audio":
+		w.wait(b, everyKnown, "src", "poster")
+	case "link":
+		w.link(b)
+	case "base":
+		w.rebase(b)
+	}
+}
+
+// alienTag is one of SVG, where these ask for something.
+func (w *Writer) alienTag(b []byte) {
+	switch w.name {
+	case "script":
+		if w.runs(b) {
+			w.wait(b, strangeToo, "href", "xlink:href")
+		}
+	case "image":
+		w.wait(b, w.image(b), "href", "xlink:href")
+	}
+}
+
+// scriptTag lets a script wait by its address. One without an address is held until its code is there.
+func (w *Writer) scriptTag(b []byte, whole bool) {
+	if w.noscript || !w.runs(b) && !w.delayed(b) {
+		return
+	}
+	names := []string{"src"}
+	if !w.runs(b) {
+		names = []string{"data-rocket-src", "data-src", "src"}
+	}
+	for _, name := range names {
+		if _, found := w.tag.get(b, name); found {
+			w.wait(b, strangeToo, names...)
+			return
+		}
+	}
+	if whole {
+		w.code = w.at
+	}
+}
+
+// delayed tells of a script that no browser runs but a program of the page, which puts it off for speed's sake.
+func (w *Writer) delayed(b []byte) bool {
+	kind, _ := w.tag.get(b, "type")
+	text := strings.ToLower(html.UnescapeString(string(kind)))
+	return strings.Contains(text, "lazyload") || strings.Contains(text, "delay") || strings.HasSuffix(text, "-module") || strings.HasSuffix(text, "-text/javascript")
+}
+
+// judgeScript decides what to do with the script that is held, whose code ends there, or is so long already.
+func (w *Writer) judgeScript(to int) {
+	code := w.b[w.code:to]
+	category, id := w.snippet(string(code[:min(len(code), snippetMost)]))
+	if category != "" {
+		w.anew(w.b[w.from:w.code], category, id)
+	}
+	w.from, w.code = -1, -1
+}
+
+// runs tells whether a browser runs a script of that type (WHATWG HTML, 4.12.1.1).
+func (w *Writer) runs(b []byte) bool {
+	kind, found := w.tag.get(b, "type")
+	if !found {
+		if kind, found = w.tag.get(b, "language"); !found || len(kind) == 0 {
+			return true
+		}
+		kind = append([]byte("text/"), kind...)
+	}
+	if len(kind) == 0 {
+		return true
+	}
+	switch strings.ToLower(strings.Trim(html.UnescapeString(string(kind)), " \t\n\f\r")) {
+	case "module", "text/javascript", "application/javascript", "application/ecmascript", "application/x-ecmascript", "application/x-javascript",
+		"text/ecmascript", "text/javascript1.0", "text/javascript1.1", "text/javascript1.2", "text/javascript1.3", "text/javascript1.4",
+		"text/javascript1.5", "text/jscript", "text/livescript", "text/x-ecmascript", "text/x-javascript":
+		return true
+	}
+	return false
+}
+
+// link lets hints wait, which make a browser connect or fetch before anything is asked for. A stylesheet or its font waits
+// only where the site's file or the library names it.
+func (w *Writer) link(b []byte) {
+	rel, _ := w.tag.get(b, "rel")
+	hint := false
+	for r := range strings.FieldsSeq(strings.ToLower(html.UnescapeString(string(rel)))) {
+		switch r {
+		case "preload", "prefetch":
+			if as, _ := w.tag.get(b, "as"); is(as, "style") || is(as, "font") {
+				w.wait(b, namedOnly, "href")
+				return
+			}
+			hint = true
+		case "preconnect", "dns-prefetch", "prerender", "modulepreload":
+			hint = true
+		case "stylesheet":
+			w.wait(b, namedOnly, "href")
+			return
+		}
+	}
+	if hint {
+		w.wait(b, everyKnown, "href", "imagesrcset")
+	}
+}
+
+// rebase takes the page's <base>, of which the first counts.
+func (w *Writer) rebase(b []byte) {
+	href, found := w.tag.get(b, "href")
+	if !found || w.moved || w.noscript {
+		return
+	}
+	w.moved = true
+	if u, err := w.address.Parse(strings.TrimSpace(html.UnescapeString(string(href)))); err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" {
+		w.base = u
+	}
+}
+
+// image tells of which hosts an image waits: one that nobody can see of all, and a picture of those that count who sees it.
+func (w *Writer) image(b []byte) scope {
+	width, _ := w.tag.get(b, "width")
+	height, _ := w.tag.get(b, "height")
+	style, _ := w.tag.get(b, "style")
+	if small(width) && small(height) || len(style) > 0 && hidden.MatchString(html.UnescapeString(string(style))) {
+		return strangeToo
+	}
+	return countingOnly
+}
+
+func small(side []byte) bool {
+	n := strings.TrimSuffix(strings.TrimSpace(string(side)), "px")
+	return n == "0" || n == "1"
+}
+
+// scope says of which hosts something waits.
+type scope uint8
+
+const (
+	everyKnown   scope = iota
+	strangeToo         // also of hosts that nobody knows, for GateOptions.Unknown
+	namedOnly          // of those that the site's file or the library names
+	countingOnly       // of those that the site's file names, and of those that are there to count (Judge.Counts)
+)
+
+// wait writes the tag anew if one of these attributes asks for what has to wait. All of one name go, since where the first is
+// gone the next would count.
+func (w *Writer) wait(b []byte, s scope, names ...string) {
+	category, id, most := "", "", -1
+	off := make([]string, 0, 4)
+	for _, name := range names {
+		value, found := w.tag.get(b, name)
+		if !found {
+			continue
+		}
+		c, i := w.ofAttribute(name, string(value), s)
+		if c == "" {
+			continue
+		}
+		off = append(off, name)
+		if rank := w.gate.judge.rank(c); rank > most {
+			category, id, most = c, i, rank
+		}
+	}
+	if category != "" {
+		w.anew(b, category, id, off...)
+	}
+}
+
+func (w *Writer) ofAttribute(name, value string, s scope) (category, id string) {
+	switch name {
+	case "srcset", "imagesrcset":
+		for _, address := range candidates(html.UnescapeString(value)) {
+			if category, id = w.ofAddress(address, s); category != "" {
+				return category, id
+			}
+		}
+		return "", ""
+	case "srcdoc":
+		return w.snippet(html.UnescapeString(value))
+	default:
+		value = html.UnescapeString(value)
+		if code, inline := inlined(value); inline && w.name == "script" {
+			return w.snippet(code)
+		}
+		return w.ofAddress(value, s)
+	}
+}
+
+// anew writes the tag with a category, and "data-" before the names that are off. A script becomes one that waits.
+func (w *Writer) anew(b []byte, category, id string, off ...string) {
+	w.upTo(w.from)
+	at := w.tag.name.to
+	w.out = append(w.out[:0], b[:at]...)
+	if w.name == "script" {
+		w.out = append(w.out, ` type="text/plain"`...)
+		off = append(off, "type")
+		if w.delayed(b) { // once let in it runs at once
+			kind, _ := w.tag.get(b, "type")
+			w.give("data-type", map[bool]string{true: "module"}[strings.HasSuffix(strings.ToLower(string(kind)), "-module")])
+		}
+	}
+	if _, found := w.tag.get(b, "data-stile"); !found {
+		w.give("data-stile", category)
+		if _, found := w.tag.get(b, "data-service"); !found && id != "" {
+			w.give("data-service", id)
+		}
+	}
+	if w.name == "object" || slices.Contains(off, "srcdoc") { // by this Stile's script finds what has none of the usual addresses
+		w.give("data-srcset", "")
+	}
+	if w.name == "object" || w.name == "embed" {
+		if _, found := w.tag.get(b, "data-embed"); !found {
+			w.out = append(w.out, ` data-embed=""`...)
+		}
+	}
+	for _, a := range w.tag.attrs {
+		for _, name := range off {
+			if is(a.name.of(b), name) {
+				w.out = append(append(w.out, b[at:a.name.from]...), "data-"...)
+				at = a.name.to - len(bare(name))
+			}
+		}
+	}
+	w.out = append(w.out, b[at:]...)
+	w.emit(w.out)
+	w.done = w.from + len(b)
+}
+
+// bare is the name of an attribute under which Stile's script knows it.
+func bare(name string) string {
+	for _, prefix := range []string{"xlink:", "data-rocket-", "data-"} {
+		if rest, found := strings.CutPrefix(name, prefix); found {
+			return rest
+		}
+	}
+	return name
+}
+
+func (w *Writer) give(name, value string) {
+	w.out = append(w.out, ' ')
+	w.out = append(append(w.out, name...), `="`...)
+	w.out = append(append(w.out, html.EscapeString(value)...), '"')
+}
+
+// ofAddress is for what something of that address waits, and the id of the site's tag that it is of; "" where it does not wait.
+func (w *Writer) ofAddress(value string, s scope) (category, id string) {
+	address := asked(value, w.base, w.moved)
+	if address == "" || w.own(address) {
+		return "", ""
+	}
+	p, found := w.gate.judge.Address(address, w.address)
+	switch {
+	case !found:
+		return "", ""
+	case s == namedOnly && p.Basis != BySite && p.Basis != ByLibrary:
+		return "", ""
+	case s == countingOnly && p.Basis != BySite && !w.gate.judge.Counts(p):
+		return "", ""
+	case w.gate.judge.Waits(p):
+		return p.Category, service(p)
+	case s == strangeToo && p.Basis == ByNobody:
+		return w.gate.options.Unknown, ""
+	}
+	return "", ""
+}
+
+// own tells whether an address is of Stile itself.
+func (w *Writer) own(address string) bool {
+	if w.gate.host == "" {
+		return false
+	}
+	u, err := url.Parse(address)
+	return err == nil && hosts.Of(u) == w.gate.host
+}
+
+func service(p Party) string {
+	if p.Basis == BySite && p.Tag != nil {
+		return p.Tag.ID
+	}
+	return ""
+}
+
+// snippet is for what an inline script waits. Where it is of several parties it waits for all: for the category that comes
+// last at the site, since a site names the harmless ones first.
+func (w *Writer) snippet(code string) (category, id string) {
+	parties := w.gate.judge.Snippet(code)
+	most := -1
+	for _, p := range parties {
+		if rank := w.gate.judge.rank(p.Category); w.gate.judge.Waits(p) && rank > most {
+			most, category, id = rank, p.Category, service(p)
+		}
+	}
+	if len(parties) > 1 {
+		id = ""
+	}
+	return category, id
+}
+
+// rank is how late a category comes.
+func (j *Judge) rank(category string) int {
+	if j.site != nil {
+		for i := range j.site.Categories {
+			if j.site.Categories[i].Name == category {
+				return i
+			}
+		}
+		return len(j.site.Categories)
+	}
+	return max(0, strings.Index("functional analytics marketing", category))
+}
