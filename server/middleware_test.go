@@ -72,7 +72,7 @@ func (f *frontTest) get(path string, headers ...string) (*http.Response, string)
 	f.t.Helper()
 	resp, body, err := f.ask(http.MethodGet, path, headers...)
 	if err != nil {
-		f.t.Fatal(err)
+		f.t.Fatalf("%v; the log says %s", err, f.log)
 	}
 	return resp, body
 }
@@ -303,6 +303,9 @@ func TestKeepsCompression(t *testing.T) {
 					}
 					got := unpack(t, says, body)
 					gated(t, got)
+					if strings.Count(got, "of them") != strings.Count(text, "of them") || !strings.HasSuffix(got, "</body></html>") {
+						t.Errorf("%d bytes in parts of %d came out as %d", len(text), size, len(got))
+					}
 					if name == "large" && len(body) > len(text)/20 {
 						t.Errorf("%d bytes went out as %d", len(text), len(body))
 					}
@@ -462,6 +465,7 @@ func TestCutShort(t *testing.T) {
 	_ = z.Close()
 	for name, site := range map[string]http.HandlerFunc{
 		"packed":     writes("text/html", packed[:len(packed)-12], "Content-Encoding", "gzip"),
+		"brotli":     writes("text/html", pack(t, "br", tagged)[:60], "Content-Encoding", "br"),
 		"not packed": writes("text/html", tagged, "Content-Encoding", "gzip"),
 		"not brotli": writes("text/html", tagged, "Content-Encoding", "br"),
 		"its length": writes("text/html", tagged, "Content-Length", strconv.Itoa(len(tagged)+1)),

@@ -208,12 +208,24 @@ var codings = func() map[string]coding {
 	return map[string]coding{
 		"gzip": zipped, "x-gzip": zipped,
 		"br": {
-			func(r io.Reader) (io.Reader, error) { return brotli.NewReader(r), nil },
+			func(r io.Reader) (io.Reader, error) { return brotliReader{brotli.NewReader(r)}, nil },
 			pool(brotliLevel, func(w io.Writer, n int) (coder, error) { return brotli.NewWriterLevel(w, n), nil }),
 		},
 		"deflate": {inflate, pool(gzipLevel, func(w io.Writer, n int) (coder, error) { return zlib.NewWriterLevel(w, n) })},
 	}
 }()
+
+// brotliReader takes what stands behind the end of the packed page for nothing. brotli.Reader has an error for it, which it
+// gives as well where its input came a few bytes at a time; all has been unpacked by then.
+type brotliReader struct{ *brotli.Reader }
+
+func (r brotliReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err != nil && err.Error() == "brotli: excessive input" {
+		err = io.EOF
+	}
+	return n, err
+}
 
 // inflate reads what goes by the name of deflate: zlib's format (RFC 9110, 8.4.1.2), or what some servers take it for.
 func inflate(r io.Reader) (io.Reader, error) {
