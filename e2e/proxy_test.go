@@ -124,9 +124,6 @@ func TestA1ProxyHoldsSavedPages(t *testing.T) {
 	if folder == "" {
 		t.Skip("skipped: STILE_PAGES names no folder of real pages")
 	}
-	if !filepath.IsAbs(folder) {
-		folder = filepath.Join("..", folder)
-	}
 	for name, hosts := range saved {
 		t.Run(name, func(t *testing.T) {
 			text, err := os.ReadFile(filepath.Join(folder, name))

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
@@ -21,6 +22,7 @@ import (
 	"github.com/andybalholm/brotli"
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
+	"pgregory.net/rapid"
 
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/cookie"
@@ -141,8 +143,10 @@ func writes(contentType, body string, headers ...string) http.HandlerFunc {
 	}
 }
 
-func pack(t testing.TB, coding, text string) string {
-	t.Helper()
+// fatal is a test, or a part of one.
+type fatal interface{ Fatal(args ...any) }
+
+func pack(t fatal, coding, text string) string {
 	var b bytes.Buffer
 	var w io.WriteCloser
 	var err error
@@ -170,8 +174,7 @@ func pack(t testing.TB, coding, text string) string {
 	return b.String()
 }
 
-func unpack(t testing.TB, coding, packed string) string {
-	t.Helper()
+func unpack(t fatal, coding, packed string) string {
 	var r io.Reader = strings.NewReader(packed)
 	var err error
 	switch coding {
@@ -436,6 +439,46 @@ func TestETag(t *testing.T) {
 	}
 }
 
+// Whatever ETag a handler has, it gets that back from a browser that has the gated page, and none from one that has another.
+func TestETagComesBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		tag := rapid.StringMatching(`(W/)?"[!#-~]{0,20}(\.stile-[0-9a-f]{8})?"`).Draw(t, "tag")
+		other := rapid.StringMatching(`"[a-z,.-]{0,8}"`).Draw(t, "other")
+		w := &pageWriter{mark: "0123abcd"}
+		h := http.Header{"Etag": {tag}}
+		addMark(h, w.mark)
+		marked := h.Get("Etag")
+		addMark(h, "ffffffff")
+		back := http.Header{}
+		w.unmark(back, strings.Join([]string{other, h.Get("Etag"), marked}, ", "), true)
+		if got := back.Get("If-None-Match"); got != tag || !w.matched {
+			t.Fatalf("%s went out as %s and came back as %s", tag, marked, got)
+		}
+	})
+}
+
+// A page is unpacked to what was packed, however it is cut into parts.
+func TestUnpacksAnyParts(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		coding := rapid.SampledFrom([]string{"gzip", "br", "deflate", "raw"}).Draw(t, "coding")
+		text := strings.Repeat(rapid.String().Draw(t, "text"), rapid.IntRange(1, 3000).Draw(t, "times"))
+		packed := pack(t, coding, text)
+		var got strings.Builder
+		u := newUnpacker(codings[strings.Replace(coding, "raw", "deflate", 1)].open, &got)
+		defer u.stop()
+		for rest := packed; rest != ""; {
+			n := min(rapid.IntRange(1, 300).Draw(t, "part"), len(rest))
+			if _, err := io.WriteString(u, rest[:n]); err != nil {
+				t.Fatal(err)
+			}
+			rest = rest[n:]
+		}
+		if err := u.Close(); err != nil || got.String() != text {
+			t.Fatalf("%d bytes came out as %d, %v", len(text), got.Len(), err)
+		}
+	})
+}
+
 func TestRange(t *testing.T) {
 	f := newFront(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
@@ -660,3 +703,38 @@ func TestMiddlewareWatches(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// How long a page of 100 KB takes, that is gated on its way, beside one that passes.
+func BenchmarkMiddleware(b *testing.B) {
+	text := strings.Replace(tagged, "Words", "Words"+strings.Repeat("<p class=a>and more <a href=/of>of</a> them</p>\n", 2100), 1)
+	path := filepath.Join(b.TempDir(), "stile.yaml")
+	if err := os.WriteFile(path, []byte(siteText), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	ring, err := keys.Parse([]string{strings.Repeat("ab", 32)}, nil, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	m, err := NewMiddleware(MiddlewareOptions{Config: path, Keys: ring})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, coding := range []string{"", "gzip", "br"} {
+		for _, kind := range []string{"text/plain", "text/html; charset=utf-8"} {
+			h := m.Handler(writes(kind, pack(b, coding, text), "Content-Encoding", coding))
+			b.Run(cmp.Or(coding, "identity")+" "+kind[:9], func(b *testing.B) {
+				b.SetBytes(int64(len(text)))
+				b.ReportAllocs()
+				for b.Loop() {
+					h.ServeHTTP(&nothing{header: http.Header{}}, httptest.NewRequest(http.MethodGet, "/", nil))
+				}
+			})
+		}
+	}
+}
+
+type nothing struct{ header http.Header }
+
+func (n *nothing) Header() http.Header         { return n.header }
+func (n *nothing) Write(p []byte) (int, error) { return len(p), nil }
+func (n *nothing) WriteHeader(int)             {}

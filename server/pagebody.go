@@ -72,6 +72,10 @@ func (b *pageBody) take(p []byte) (int, error) {
 	if b.known {
 		return b.pass(p)
 	}
+	if len(b.head) == 0 && len(p) >= headSize {
+		b.head = p
+		return len(p), b.know()
+	}
 	b.head = append(b.head, p...)
 	if len(b.head) < headSize {
 		return len(p), nil
