@@ -322,7 +322,8 @@ func TestKeepsCompression(t *testing.T) {
 func TestStreams(t *testing.T) {
 	for _, coding := range []string{"", "gzip", "br", "deflate"} {
 		t.Run(coding, func(t *testing.T) {
-			seen, parts := make(chan bool), []string{tagged[:strings.Index(tagged, "<p>")], "<p>Words</p>", "<p>more</p></body></html>"}
+			beginning, _, _ := strings.Cut(tagged, "<p>")
+			seen, parts := make(chan bool), []string{beginning, "<p>Words</p>", "<p>more</p></body></html>"}
 			f := newFront(t, func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", "text/html; charset=utf-8")
 				var to io.Writer = w
