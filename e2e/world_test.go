@@ -56,6 +56,7 @@ type settings struct {
 	vendorScript string
 	sites        map[string]string
 	hosts        map[string]http.Handler // further hosts under shop.test, whose /stile/ is the consent host
+	behind       http.Handler            // in place of the shop: a site behind stile proxy, which www.shop.test is then
 }
 
 // world is everything that a browser meets.
@@ -75,6 +76,8 @@ type world struct {
 	loads    []string // URLs that the browser's pages asked for, from wherever
 	vendors  []string // hosts
 	script   string   // that they answer with
+	reached  []string // which of them were asked: "www.vendor.com/path"
+	site     string   // address of the site behind stile proxy, "" where there is none
 	log      strings.Builder
 	region   string              // what the proxy says in X-Region
 	address  string              // what the proxy says in X-Forwarded-For, if anything
@@ -97,6 +100,11 @@ func newWorld(t *testing.T, s settings) *world {
 		mux.Handle("/test/", s.pages)
 		mux.Handle("/", pages)
 		pages = mux
+	}
+	if s.behind != nil {
+		site := httptest.NewServer(s.behind)
+		t.Cleanup(site.Close)
+		w.site, pages = site.URL, w.consent()
 	}
 	handler := w.route(pages, s.hosts)
 	w.plain = httptest.NewServer(handler)
@@ -189,6 +197,9 @@ func (w *world) route(pages http.Handler, further map[string]http.Handler) http.
 			h.ServeHTTP(rw, r)
 			return
 		}
+		w.mu.Lock()
+		w.reached = append(w.reached, host+r.URL.Path)
+		w.mu.Unlock()
 		rw.Header().Set("Content-Type", "text/javascript")
 		rw.Header().Set("Access-Control-Allow-Origin", "*") // some vendors' script elements ask for it
 		_, _ = io.WriteString(rw, w.script)
@@ -275,10 +286,14 @@ func (w *world) consent() http.Handler {
 
 var serving = regexp.MustCompile(`msg=serving address=(\S+)`)
 
-// start runs stile serve and waits until it says where.
+// start runs stile serve, or stile proxy before a site, and waits until it says where.
 func (w *world) start(args ...string) {
 	w.t.Helper()
-	cmd := exec.Command(stileBinary, append([]string{"serve", w.config, "--listen", "127.0.0.1:0", "--data", w.folder}, args...)...)
+	command := "serve"
+	if w.site != "" {
+		command, args = "proxy", append(args, "--to", w.site)
+	}
+	cmd := exec.Command(stileBinary, append([]string{command, w.config, "--listen", "127.0.0.1:0", "--data", w.folder}, args...)...)
 	cmd.Env = append(os.Environ(), w.env...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {

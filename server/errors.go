@@ -22,6 +22,11 @@ type fault struct {
 func (f *fault) Error() string { return f.what }
 func (f *fault) Unwrap() error { return f.cause }
 
+// page is the error as a page.
+func (f *fault) page() string {
+	return `<!DOCTYPE html><meta charset="utf-8"><title>` + http.StatusText(f.status) + `</title><p>` + html.EscapeString(f.what) + `</p>`
+}
+
 func fail(status int, format string, args ...any) error {
 	return &fault{status: status, what: fmt.Sprintf(format, args...)}
 }
@@ -66,7 +71,7 @@ func (s *Server) respond(err error, c echo.Context) {
 		return
 	}
 	if wantsHTML(c.Request()) {
-		err = c.HTML(f.status, `<!DOCTYPE html><meta charset="utf-8"><title>`+http.StatusText(f.status)+`</title><p>`+html.EscapeString(f.what)+`</p>`)
+		err = c.HTML(f.status, f.page())
 	} else {
 		err = c.JSON(f.status, map[string]string{"error": f.what})
 	}

@@ -49,7 +49,8 @@ type Options struct {
 
 	AdminURL string // origin of the dashboard, for links in alerts: https://consent.shop.example; "" for none
 	Alerts   AlertOptions
-	Note     string // said on every page of the dashboard: that its figures are made up
+	Proxy    *ProxyOptions // the site that is behind this server, or nil
+	Note     string        // said on every page of the dashboard: that its figures are made up
 
 	Log *slog.Logger
 	Now func() time.Time // nil: the clock
@@ -61,6 +62,7 @@ type Server struct {
 	log      *slog.Logger
 	now      func() time.Time
 	echo     *echo.Echo
+	handler  http.Handler // echo, and the site behind it
 	http     *http.Server
 	listener net.Listener
 	ledger   *ledger.Ledger
@@ -156,10 +158,13 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.echo = s.routes()
+	if s.handler, err = s.front(); err != nil {
+		return nil, err
+	}
 	s.http = &http.Server{
 		// Header and body share one deadline, and answers have none, since they fit the socket's buffer: each deadline is
 		// paid for on every request.
-		Handler: s.echo, ReadTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		Handler: s.handler, ReadTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelError),
 	}
 	s.onStop("requests", s.http.Shutdown)
@@ -174,7 +179,7 @@ func (s *Server) onStop(name string, run func(context.Context) error) {
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
 // Handler serves requests without the listener, for tests and benchmarks.
-func (s *Server) Handler() http.Handler { return s.echo }
+func (s *Server) Handler() http.Handler { return s.handler }
 
 // stopTime bounds how long a stop waits for what is under way.
 const stopTime = 10 * time.Second

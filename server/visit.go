@@ -36,17 +36,22 @@ func (s *Server) visit(r *http.Request, st *site, codec *cookie.Codec, q query) 
 		return s.simulated(st, link)
 	}
 	v := consent.Visit{Region: s.region(r), GPC: hasGPC(r) || strings.HasSuffix(q.state, "!"), Crawler: crawler(r.UserAgent()), Now: s.now()}
-	tokens := append(cookieValues(r, st.cookie), q.choice, r.Header.Get("X-Stile-Choice"))
+	v.Choice = believed(codec, st.Name, append(cookieValues(r, st.cookie), q.choice, r.Header.Get("X-Stile-Choice")))
+	return v
+}
+
+// believed is the latest of the choices that are signed for a site, or nil.
+func believed(codec *cookie.Codec, site string, tokens []string) (latest *consent.Choice) {
 	for _, token := range tokens {
 		if token == "" {
 			continue
 		}
-		choice, err := codec.Decode(st.Name, token)
-		if err == nil && (v.Choice == nil || choice.Time.After(v.Choice.Time)) {
-			v.Choice = choice
+		choice, err := codec.Decode(site, token)
+		if err == nil && (latest == nil || choice.Time.After(latest.Time)) {
+			latest = choice
 		}
 	}
-	return v
+	return latest
 }
 
 // hasGPC tells whether the request carries Global Privacy Control: only the exact value 1 counts, in any of several
@@ -60,15 +65,19 @@ func hasGPC(r *http.Request) bool {
 	return false
 }
 
-// region is what the trusted proxy says, or else the region database, or "" where neither knows.
 func (s *Server) region(r *http.Request) string {
-	if s.opts.RegionHeader != "" {
-		if found := region.Parse(r.Header.Get(s.opts.RegionHeader)); found != "" {
+	return regionOf(r, s.opts.RegionHeader, s.opts.Proxies, s.current.Load().regions)
+}
+
+// regionOf is what the trusted proxy says, or else the region database, or "" where neither knows.
+func regionOf(r *http.Request, header string, proxies region.Proxies, database *region.Database) string {
+	if header != "" {
+		if found := region.Parse(r.Header.Get(header)); found != "" {
 			return found
 		}
 	}
-	if snap := s.current.Load(); snap.regions != nil {
-		return snap.regions.Region(s.opts.Proxies.Client(r))
+	if database != nil {
+		return database.Region(proxies.Client(r))
 	}
 	return ""
 }

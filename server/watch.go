@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -16,11 +17,15 @@ const settleTime = 200 * time.Millisecond
 // watch reloads when the configuration changes, until ctx ends; the function that it returns waits for that. Folders are
 // watched, not files, since many programs replace a file instead of writing it.
 func (s *Server) watch(ctx context.Context) (wait func(), err error) {
+	return watch(ctx, s.opts.Config, s.log, func() { _ = s.Reload(ctx) }) // it logs what was wrong
+}
+
+func watch(ctx context.Context, config string, log *slog.Logger, reload func()) (wait func(), err error) {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
 		return func() {}, fmt.Errorf("watching files: %w", err)
 	}
-	folder := s.opts.Config
+	folder := config
 	if info, err := os.Stat(folder); err == nil && !info.IsDir() {
 		folder = filepath.Dir(folder)
 	}
@@ -36,14 +41,14 @@ func (s *Server) watch(ctx context.Context) (wait func(), err error) {
 		for {
 			select {
 			case event := <-watcher.Events:
-				if s.concerns(event) {
+				if concerns(event) {
 					due = time.After(settleTime)
 				}
 			case err := <-watcher.Errors:
-				s.log.Warn("watching files", "error", err)
+				log.Warn("watching files", "error", err)
 			case <-due:
 				due = nil
-				_ = s.Reload(ctx) // it logs what was wrong
+				reload()
 			case <-ctx.Done():
 				return
 			}
@@ -52,7 +57,7 @@ func (s *Server) watch(ctx context.Context) (wait func(), err error) {
 	return func() { <-done }, nil
 }
 
-func (s *Server) concerns(event fsnotify.Event) bool {
+func concerns(event fsnotify.Event) bool {
 	if !event.Has(fsnotify.Write | fsnotify.Create | fsnotify.Rename | fsnotify.Remove) {
 		return false
 	}

@@ -29,6 +29,7 @@ var errFound = errors.New("found something")
 type commands struct {
 	Demo     demoCommand     `cmd:"" help:"Serve the example shop, its consent host and stand-in third parties on loopback."`
 	Serve    serveCommand    `cmd:"" help:"Serve the sites of a file or folder."`
+	Proxy    proxyCommand    `cmd:"" help:"Serve a site that cannot be edited with its tags gated, and Stile on the same origin."`
 	Check    checkCommand    `cmd:"" help:"Validate and lint site files. Exits 1 if one has an error."`
 	Explain  explainCommand  `cmd:"" help:"Print each tag of a site: released or withheld, because."`
 	CSP      cspCommand      `cmd:"" name:"csp" help:"Print the content security policy of a site for each consent state."`

@@ -34,37 +34,49 @@ type serveCommand struct {
 }
 
 func (c *serveCommand) Run(ctx context.Context, std streams) error {
+	opts, err := c.server(std)
+	if err != nil {
+		return err
+	}
+	return c.serve(ctx, opts)
+}
+
+// server is what the server is started with.
+func (c *serveCommand) server(std streams) (opts server.Options, err error) {
 	log := newLog(std.err, c.LogFormat)
 	proxies, err := region.ParseProxies(c.Proxies)
 	if err != nil {
-		return fmt.Errorf("--trusted-proxies: %w", err)
+		return opts, fmt.Errorf("--trusted-proxies: %w", err)
 	}
 	networks, err := parseNetworks(c.Forward)
 	if err != nil {
-		return fmt.Errorf("--forward-networks: %w", err)
+		return opts, fmt.Errorf("--forward-networks: %w", err)
 	}
-	opts := server.Options{
+	opts = server.Options{
 		Listen: c.Listen, Config: c.Config, Data: c.Data, Database: c.Database, RegionHeader: c.RegionHeader, RegionFile: c.RegionFile, Proxies: proxies, ForwardNetworks: networks, Log: log,
 	}
 	if opts.EventKey, err = bearerKey("event", c.EventKeyFile); err != nil {
-		return err
+		return opts, err
 	}
 	if c.Path != "" {
 		opts.Config = c.Path
 	}
 	if opts.Keys, err = c.ring(); err != nil {
-		return err
+		return opts, err
 	}
 	if opts.OIDC, err = c.oidc(); err != nil {
-		return err
+		return opts, err
 	}
 	if opts.MailKey, err = bearerKey("mail", c.MailKeyFile); err != nil {
-		return err
+		return opts, err
 	}
 	opts.AdminURL = c.AdminURL
-	if opts.Alerts, err = c.options(); err != nil {
-		return err
-	}
+	opts.Alerts, err = c.options()
+	return opts, err
+}
+
+// serve serves until ctx ends, and reloads on SIGHUP.
+func (c *serveCommand) serve(ctx context.Context, opts server.Options) error {
 	s, err := server.New(ctx, opts)
 	if err != nil {
 		return err
@@ -82,9 +94,9 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 			}
 		}
 	}()
-	log.Info("serving", "address", "http://"+s.Addr().String())
+	opts.Log.Info("serving", "address", "http://"+s.Addr().String())
 	if host, _, err := net.SplitHostPort(c.Listen); err == nil && !loopback(host) {
-		log.Warn("Stile speaks plain HTTP: put a proxy with TLS in front of it, which sets X-Forwarded-Proto, or the choice cookie goes without Secure")
+		opts.Log.Warn("Stile speaks plain HTTP: put a proxy with TLS in front of it, which sets X-Forwarded-Proto, or the choice cookie goes without Secure")
 	}
 	return s.Run(ctx)
 }

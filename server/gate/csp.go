@@ -9,7 +9,7 @@ import (
 
 // Security is how a site's content security policy is written.
 type Security struct {
-	Host         string // origin of the consent host: "https://consent.shop.example"
+	Host         string // origin of the consent host: "https://consent.shop.example"; "" where it is the page's own
 	Nonce        string // "" for a list of hosts; else scripts are let in by this nonce and what they load in turn
 	TrustedTypes bool   // require them; the gate's own policy is called stile
 }
@@ -29,7 +29,7 @@ func ContentSecurityPolicy(s *consent.Site, d *consent.Decision, how Security) s
 		}
 	}
 	slices.Sort(hosts)
-	own := "'self' " + how.Host
+	own := strings.TrimSpace("'self' " + how.Host)
 	list := strings.Join(append([]string{own}, hosts...), " ")
 	scripts := list
 	if how.Nonce != "" {

@@ -71,6 +71,12 @@ func (p Proxies) Client(r *http.Request) netip.Addr {
 	return netip.Addr{}
 }
 
+// Trusts tells whether a connection's other end, as http.Request.RemoteAddr has it, is one of them.
+func (p Proxies) Trusts(remote string) bool {
+	connection, err := netip.ParseAddrPort(remote)
+	return err == nil && p.trust(plain(connection.Addr()))
+}
+
 func (p Proxies) trust(addr netip.Addr) bool {
 	for _, network := range p.networks {
 		if network.Contains(addr) {
