@@ -39,7 +39,7 @@ var adoptions = []adoption{
 	{"html", map[string][]string{"functional": {filmFrame}, "analytics": {gtagScript}, "marketing": {metaScript}}, "[data-stile-open]"},
 	{"from-cookieconsent", map[string][]string{"analytics": {matomo}, "marketing": {metaScript}}, "[data-cc=show-preferencesModal]"},
 	{"from-klaro", map[string][]string{"functional": {filmFrame}, "analytics": {gtagScript}, "marketing": {linkedIn}}, "[data-stile-open]"},
-	{"gtm", map[string][]string{"functional": nil, "analytics": {container}, "marketing": nil}, "[data-stile-open]"},
+	{"gtm", map[string][]string{"analytics": {container}, "marketing": nil}, "[data-stile-open]"},
 }
 
 func (a adoption) url() string { return "http://" + a.name + ".shop.test/" }
