@@ -51,7 +51,12 @@ func serveAs(t *testing.T, binary string, args []string, data string) *deployed 
 			args[i] = data
 		}
 	}
-	cmd := exec.Command(binary, args...)
+	return started(t, exec.Command(binary, args...))
+}
+
+// started starts a server and waits until it says where.
+func started(t *testing.T, cmd *exec.Cmd) *deployed {
+	t.Helper()
 	stderr, err := cmd.StderrPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -76,7 +81,7 @@ func serveAs(t *testing.T, binary string, args []string, data string) *deployed 
 	}()
 	d.address = <-found
 	if d.address == "" {
-		t.Fatalf("stile %v did not start:\n%s", args, log.String())
+		t.Fatalf("%v did not start:\n%s", cmd.Args, log.String())
 	}
 	return d
 }
@@ -458,8 +463,48 @@ func TestLintDockerfile(t *testing.T) {
 	}
 }
 
-// The binary is built as the Dockerfile builds it, asks for no library, and starts with the image's own arguments. Where an
-// engine answers the image itself is built, and started as compose.yaml says.
+// inImage starts a binary as a container would: with the image's files and no others as its root, as the image's user, who
+// can write to the volume alone. Only root may do so; elsewhere it is started with the same arguments.
+func inImage(t *testing.T, list []instruction, binary string) *deployed {
+	t.Helper()
+	args := slices.Concat(execForm(last(list, "ENTRYPOINT")), execForm(last(list, "CMD")))
+	if os.Getuid() != 0 {
+		t.Log("not root: the binary is started outside of what the image holds")
+		return serveAs(t, binary, args[1:], t.TempDir())
+	}
+	var uid, gid uint32
+	if _, err := fmt.Sscanf(last(list, "USER"), "%d:%d", &uid, &gid); err != nil {
+		t.Fatalf("USER %s: %v", last(list, "USER"), err)
+	}
+	root, volume := t.TempDir(), last(list, "VOLUME")
+	text, err := os.ReadFile(binary)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(root, args[0]), text, 0o755) //nolint:gosec // it is to be run
+	}
+	if err == nil {
+		err = os.MkdirAll(filepath.Join(root, "etc/stile"), 0o755) //nolint:gosec // as in the image
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(root, "etc/stile/stile.yaml"), []byte(exampleFile(t, "deploy", "stile.yaml")), 0o644) //nolint:gosec // as in the image
+	}
+	if err == nil {
+		err = os.Mkdir(filepath.Join(root, volume), 0o700)
+	}
+	if err == nil {
+		err = os.Chown(filepath.Join(root, volume), int(uid), int(gid))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	args[slices.Index(args, "--listen")+1] = "127.0.0.1:0"
+	return started(t, &exec.Cmd{
+		Path: args[0], Args: args, Dir: "/", Env: []string{},
+		SysProcAttr: &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: uid, Gid: gid}},
+	})
+}
+
+// The binary is built as the Dockerfile builds it, asks for no library, and starts where there is nothing but what
+// the image holds. Where an engine answers the image itself is built.
 func TestDeployDocker(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: short")
@@ -486,7 +531,7 @@ func TestDeployDocker(t *testing.T) {
 			t.Error("the binary is not static: an empty image has nothing to load it with")
 		}
 	}
-	serveAs(t, binary, execForm(last(list, "CMD")), t.TempDir()).answers(t)
+	inImage(t, list, binary).answers(t)
 
 	if err := exec.Command("docker", "version").Run(); err != nil {
 		t.Logf("no Docker engine answers (%v): the Dockerfile was linted and its binary started, and the image was not built", err)
