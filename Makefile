@@ -99,6 +99,7 @@ deploy:
 	@command -v caddy >/dev/null || echo "examples/deploy/Caddyfile will be linted and not started: Caddy is missing"
 	@docker version >/dev/null 2>&1 || echo "examples/deploy/Dockerfile will be linted, its binary built and started, and its image not: no Docker engine answers"
 	@command -v systemd-analyze >/dev/null || echo "examples/deploy/stile.service will be started and not verified: systemd is missing"
+	@CGO_ENABLED=0 go build -trimpath -o /dev/null ./cmd/stile # as the Dockerfile does, before browsers need the processor
 
 # PostgreSQL's programs, with which tests make clusters of their own, and iproute2, with which they take one's network away.
 test: postgresql

@@ -189,7 +189,7 @@ func nginxWith(t *testing.T, stile string) *http.Client {
 	})
 	ports := map[string]string{"80": plain, "443": secure}
 	transport := &http.Transport{
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the certificate is a throw-away one
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			_, port, err := net.SplitHostPort(address)
 			if err != nil {
@@ -479,13 +479,13 @@ func inImage(t *testing.T, list []instruction, binary string) *deployed {
 	root, volume := t.TempDir(), last(list, "VOLUME")
 	text, err := os.ReadFile(binary)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(root, args[0]), text, 0o755) //nolint:gosec // it is to be run
+		err = os.WriteFile(filepath.Join(root, args[0]), text, 0o755)
 	}
 	if err == nil {
-		err = os.MkdirAll(filepath.Join(root, "etc/stile"), 0o755) //nolint:gosec // as in the image
+		err = os.MkdirAll(filepath.Join(root, "etc/stile"), 0o755)
 	}
 	if err == nil {
-		err = os.WriteFile(filepath.Join(root, "etc/stile/stile.yaml"), []byte(exampleFile(t, "deploy", "stile.yaml")), 0o644) //nolint:gosec // as in the image
+		err = os.WriteFile(filepath.Join(root, "etc/stile/stile.yaml"), []byte(exampleFile(t, "deploy", "stile.yaml")), 0o644)
 	}
 	if err == nil {
 		err = os.Mkdir(filepath.Join(root, volume), 0o700)
