@@ -46,7 +46,8 @@ func TestProxied(t *testing.T) {
 	if title := eval[string](b, `document.title + ' ' + document.querySelector('h1').textContent`); title != "The concert · EasyDser Midsummer, in the old customs house" {
 		t.Errorf("the page reads %q", title)
 	}
-	b.decide(reject)
+	b.look(390, 844, "light").visit(home).picture("example-proxied-phone-light")
+	b.decide(reject).look(1280, 800, "dark").visit(home).picture("example-proxied-desktop-dark-after")
 	for _, page := range []string{home, concert} {
 		b.visit(page).asksOthers("after a refusal")
 	}
