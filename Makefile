@@ -91,6 +91,16 @@ engines:
 	@{ command -v WebKitWebDriver && command -v Xvfb; } >/dev/null || $(MAKE) --no-print-directory install-webkit2gtk-driver || \
 		echo "the tests in WebKit will be skipped: webkit2gtk-driver or xvfb is missing, and could not be installed"
 
+# What starts the files of examples/deploy. Where one of them is missing its file is read by rules of the tests' own.
+test: deploy
+.PHONY: deploy
+deploy:
+	@command -v nginx >/dev/null || test -x /usr/sbin/nginx || $(MAKE) --no-print-directory install-nginx-light || echo "examples/deploy/nginx.conf will not be started: nginx is missing"
+	@command -v caddy >/dev/null || echo "examples/deploy/Caddyfile will be linted and not started: Caddy is missing"
+	@docker version >/dev/null 2>&1 || echo "examples/deploy/Dockerfile will be linted, its binary built and started, and its image not: no Docker engine answers"
+	@command -v systemd-analyze >/dev/null || echo "examples/deploy/stile.service will be started and not verified: systemd is missing"
+	@CGO_ENABLED=0 go build -trimpath -o /dev/null ./cmd/stile # as the Dockerfile does, before browsers need the processor
+
 # PostgreSQL's programs, with which tests make clusters of their own, and iproute2, with which they take one's network away.
 test: postgresql
 .PHONY: postgresql

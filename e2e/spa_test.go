@@ -63,7 +63,7 @@ var spas = []spa{
 		gated: "/hours/", film: "/ink/",
 		settings: func(t *testing.T) settings {
 			return settings{
-				hosts:  map[string]http.Handler{"astro.shop.test": astroPages()},
+				hosts:  map[string]http.Handler{"astro.shop.test": examplePages("astro")},
 				config: example(t, "astro", "http://127.0.0.1:8080", `http://astro.shop.test"]`+"\ncookie_domain: shop.test"),
 			}
 		},
@@ -163,25 +163,6 @@ var buildReact = sync.OnceValue(func() error {
 	}
 	return nil
 })
-
-// astroPages serves examples/astro, whose pages name the consent host of a developer's machine.
-func astroPages() http.Handler {
-	files := http.FileServer(http.Dir("../examples/astro"))
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		rw.Header().Set("Cache-Control", "no-cache")
-		if !strings.HasSuffix(r.URL.Path, "/") {
-			files.ServeHTTP(rw, r)
-			return
-		}
-		page, err := os.ReadFile(filepath.Join("../examples/astro", filepath.Clean(r.URL.Path), "index.html"))
-		if err != nil {
-			http.NotFound(rw, r)
-			return
-		}
-		rw.Header().Set("Content-Type", "text/html; charset=utf-8")
-		fmt.Fprint(rw, strings.ReplaceAll(string(page), "http://127.0.0.1:8081", consentURL))
-	})
-}
 
 // everySPA runs a test on each of the sites.
 func everySPA(t *testing.T, test func(t *testing.T, s spa)) {
