@@ -31,6 +31,7 @@ type commands struct {
 	Serve    serveCommand    `cmd:"" help:"Serve the sites of a file or folder."`
 	Check    checkCommand    `cmd:"" help:"Validate and lint site files. Exits 1 if one has an error."`
 	Explain  explainCommand  `cmd:"" help:"Print each tag of a site: released or withheld, because."`
+	Audit    auditCommand    `cmd:"" help:"Open a page in Chromium in each state of consent, and say what it should not have loaded or stored. Exits 1 if there is something."`
 	CSP      cspCommand      `cmd:"" name:"csp" help:"Print the content security policy of a site for each consent state."`
 	Vendors  vendorsCommand  `cmd:"" help:"List the vendors that Stile knows."`
 	Keys     keysCommand     `cmd:"" help:"List, make and retire the keys that sign choices, receipts and the log."`
