@@ -77,6 +77,7 @@ type Request struct {
 	Type    string `json:"type"`             // script, image, ping, websocket and so on, as Chromium calls it
 	Frame   string `json:"frame"`            // address of the document or worker that asked
 	By      Origin `json:"by"`               // who asked
+	Who     string `json:"who,omitempty"`    // the tag's, the vendor's or the company's name, where it is known
 	Status  int64  `json:"status,omitempty"` // 0: no answer
 	Failure string `json:"failure,omitempty"`
 	Cached  bool   `json:"cached,omitempty"` // the browser had a copy, and asked nobody

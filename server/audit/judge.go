@@ -13,6 +13,7 @@ import (
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/hosts"
 	"github.com/stilehq/stile/server/page"
+	"github.com/stilehq/stile/server/thirdparty"
 	"github.com/stilehq/stile/server/vendors"
 )
 
@@ -79,7 +80,9 @@ func (j *rules) judge(s *State) []Finding {
 		list = append(list, f)
 	}
 	for i := range s.Requests {
-		add(j.request(&s.Requests[i]))
+		q := &s.Requests[i]
+		q.Who = j.whose(q)
+		add(j.request(q))
 	}
 	for i := range s.Cookies {
 		add(j.cookie(&s.Cookies[i]))
@@ -117,9 +120,10 @@ func asHTTP(u *url.URL) string {
 	return c.String()
 }
 
-// asks tells whether a request is one of a tag's. A tag on a host that serves the page too is known by its own addresses.
+// asks tells whether a request is one of a tag's. A tag on a host that serves the page too, or everybody's files, is known by
+// its own addresses.
 func (j *rules) asks(t *consent.Tag, q *Request, u *url.URL) bool {
-	if q.Host != hosts.Of(j.page) {
+	if q.Host != hosts.Of(j.page) && !shared(q.Host) {
 		return hosts.Nearest(t.Hosts, q.Host) > 0
 	}
 	return slices.ContainsFunc([]string{t.Load.Script, t.Load.Pixel}, func(address string) bool {
@@ -128,30 +132,54 @@ func (j *rules) asks(t *consent.Tag, q *Request, u *url.URL) bool {
 	})
 }
 
+// shared tells whether a host serves whatever anybody puts there, so that it says nothing of what is asked for.
+func shared(host string) bool {
+	e, _ := thirdparty.Find(host)
+	return e.Kind == thirdparty.CDN || e.Kind == thirdparty.Hosting
+}
+
 func (j *rules) cookie(c *Cookie) (Finding, bool) {
+	f, found := j.kept(c)
+	if found && f.Verdict == Wrong && c.Left && (c.ThirdParty || c.HTTPOnly) {
+		f.Verdict, f.Because = Warning, "it was set while that was accepted, and only the server that set it can delete it"
+	}
+	return f, found
+}
+
+func (j *rules) kept(c *Cookie) (Finding, bool) {
 	host := strings.TrimPrefix(c.Domain, ".")
 	f := Finding{What: ACookie, Subject: c.Name + " of " + host, By: c.By}
 	if j.ours(c.Name, host) {
 		return f, false
 	}
-	if c.Left && c.ThirdParty {
-		f.Verdict, f.Who = Warning, j.whose(host)
-		f.Because = "it was set while that was accepted, and only its own company can delete it"
-		return f, true
-	}
-	if tags := j.tags(func(t *consent.Tag) bool { return namesCookie(t.Cookies, c.Name) && !c.ThirdParty }); len(tags) > 0 {
-		return j.held(f, tags)
-	}
-	if tags := j.tags(func(t *consent.Tag) bool { return c.ThirdParty && reaches(t.Hosts, host) }); len(tags) > 0 {
-		return j.held(f, tags)
-	}
 	if c.ThirdParty {
+		if tags := j.tags(func(t *consent.Tag) bool { return reaches(t.Hosts, host) }); len(tags) > 0 {
+			return j.held(f, tags)
+		}
 		p, _ := j.known.Address("https://"+host, j.page)
 		return j.party(f, p)
+	}
+	if tags := j.tags(func(t *consent.Tag) bool { return namesCookie(t.Cookies, c.Name) }); len(tags) > 0 {
+		return j.held(f, tags)
 	}
 	for _, v := range j.library {
 		if namesCookie(v.Cookies, c.Name) {
 			return j.vendor(f, v)
+		}
+	}
+	return j.by(f)
+}
+
+// by finds what was stored on the page's own site under a name that nobody knows: it belongs to whose script or answer did.
+func (j *rules) by(f Finding) (Finding, bool) {
+	u, err := url.Parse(f.By.URL)
+	if err == nil && u.Host != "" && originOf(f.By.URL) != j.stile {
+		host := hosts.Of(u)
+		if tags := j.tags(func(t *consent.Tag) bool { return j.asks(t, &Request{Host: host}, u) }); len(tags) > 0 {
+			return j.held(f, tags)
+		}
+		if p, third := j.known.Address(f.By.URL, j.page); third && !j.own(host) && p.Name != "" {
+			return j.party(f, p)
 		}
 	}
 	f.Verdict, f.Because = Warning, "nobody has said what it is for"
@@ -182,8 +210,7 @@ func (j *rules) key(k *Key) (Finding, bool) {
 			return j.vendor(f, v)
 		}
 	}
-	f.Verdict, f.Because = Warning, "nobody has said what it is for"
-	return f, true
+	return j.by(f)
 }
 
 // ours tells whether something that is kept in the browser is Stile's own.
@@ -230,7 +257,7 @@ func (j *rules) party(f Finding, p page.Party) (Finding, bool) {
 	switch {
 	case p.Name == "":
 		f.Verdict, f.Because = Warning, "nobody has said what it is"
-	case !j.known.Waits(p):
+	case !j.known.Waits(p), p.Basis == page.ByLibrary && shared(p.Host):
 		return f, false
 	case !j.permits(p.Category):
 		f.Verdict, f.Because = Wrong, j.why(p.Category)
@@ -278,9 +305,19 @@ func (j *rules) why(category string) string {
 	return "the site has no category " + category + ", and not everything was accepted"
 }
 
-// whose is the name of whom a host belongs to; "" where nobody knows.
-func (j *rules) whose(host string) string {
-	p, _ := j.known.Address("https://"+host, j.page)
+// whose is the name of whom a request goes to; "" for the page's own site, and where nobody knows.
+func (j *rules) whose(q *Request) string {
+	u, err := url.Parse(q.URL)
+	if err != nil || originOf(q.URL) == j.stile {
+		return ""
+	}
+	if tags := j.tags(func(t *consent.Tag) bool { return j.asks(t, q, u) }); len(tags) > 0 {
+		return j.site.Tags[tags[0]].Name
+	}
+	if j.own(q.Host) {
+		return ""
+	}
+	p, _ := j.known.Address(asHTTP(u), j.page)
 	return p.Name
 }
 

@@ -2,10 +2,7 @@ package audit
 
 import (
 	"fmt"
-	"net/url"
 	"unicode/utf8"
-
-	"github.com/stilehq/stile/server/hosts"
 )
 
 // Basis says by what the report was judged.
@@ -55,17 +52,17 @@ func (s *State) Count(v Verdict) (n int) {
 
 // Others is how many of a state's requests went to other hosts than the page's site and its Stile.
 func (r *Report) Others(s *State) (n int) {
-	at, err := url.Parse(r.Page)
-	if err != nil {
-		return 0
-	}
 	for i := range s.Requests {
-		u, err := url.Parse(s.Requests[i].URL)
-		if err == nil && !sameSite(hosts.Of(u), hosts.Of(at)) && originOf(s.Requests[i].URL) != originOf(r.Stile) {
+		if r.other(&s.Requests[i]) {
 			n++
 		}
 	}
 	return n
+}
+
+// other tells whether a request went to another host than the page's site and its Stile. A tag's is another wherever it is.
+func (r *Report) other(q *Request) bool {
+	return q.Who != "" || !sameSite(q.Host, hostOf(r.Page)) && q.Host != hostOf(r.Stile)
 }
 
 // longest is of an address for people, in characters.
