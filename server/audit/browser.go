@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -60,8 +61,12 @@ type chrome struct {
 	o       *Options
 	product string
 	binding string // what our script in the page calls: a name that no page knows
+	folder  string // of its profiles
 	cancels []context.CancelFunc
 }
+
+// preferences let third parties' cookies in, which a profile that is not kept would block though visitors' own do not.
+const preferences = `{"profile": {"cookie_controls_mode": 0}}`
 
 // start starts the browser. Whoever gets one has to stop it.
 func start(ctx context.Context, o *Options) (*chrome, error) {
@@ -85,12 +90,15 @@ func start(ctx context.Context, o *Options) (*chrome, error) {
 		flags = append(flags, chromedp.Flag(name, value))
 	}
 	b := &chrome{o: o, binding: "audit" + rand.Text()}
-	ctx, cancel := chromedp.NewExecAllocator(ctx, flags...)
+	if err := b.profile(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := chromedp.NewExecAllocator(ctx, append(flags, chromedp.UserDataDir(b.folder))...)
 	b.cancels = append(b.cancels, cancel)
 	b.ctx, cancel = chromedp.NewContext(ctx, quietly()...)
 	b.cancels = append(b.cancels, cancel)
 	// The browser lives as long as the context that starts it: so that one has no deadline, and this ends it.
-	slow := time.AfterFunc(o.Timeout, cancel)
+	slow := time.AfterFunc(startTimeout, cancel)
 	v, err := chromedp.CallBrowser(b.ctx, browser.GetVersion, cdp.Empty{})
 	if err == nil {
 		err = chromedp.Do(b.ctx)
@@ -98,12 +106,26 @@ func start(ctx context.Context, o *Options) (*chrome, error) {
 	if late := !slow.Stop(); late || err != nil {
 		b.stop()
 		if late {
-			return nil, fmt.Errorf("%s did not start in %v", o.Browser, o.Timeout)
+			return nil, fmt.Errorf("%s did not start in %v", o.Browser, startTimeout)
 		}
 		return nil, fmt.Errorf("%s did not start: %w", o.Browser, err)
 	}
 	b.product = v.Product
 	return b, nil
+}
+
+func (b *chrome) profile() (err error) {
+	if b.folder, err = os.MkdirTemp("", "stile-audit-"); err != nil {
+		return fmt.Errorf("making a folder for the browser: %w", err)
+	}
+	err = os.Mkdir(filepath.Join(b.folder, "Default"), 0o700)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(b.folder, "Default", "Preferences"), []byte(preferences), 0o600)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("making a folder for the browser: %w", err), os.RemoveAll(b.folder))
+	}
+	return nil
 }
 
 // quietly keeps what chromedp would log off the terminal: what counts is returned.
@@ -117,7 +139,15 @@ func (b *chrome) stop() {
 	for i := len(b.cancels) - 1; i >= 0; i-- {
 		b.cancels[i]()
 	}
+	for range 10 { // a process of the browser's may still write there
+		if os.RemoveAll(b.folder) == nil {
+			return
+		}
+	}
 }
+
+// startTimeout bounds the start of the browser, which a busy machine takes long for.
+const startTimeout = time.Minute
 
 // Of the window, CSS pixels.
 const width, height = 1280, 800

@@ -24,7 +24,7 @@ func (s *State) picture() string {
 func (s *State) doing() string {
 	text := "Nothing was pressed."
 	if len(s.Done) > 0 {
-		text = "The visitor " + strings.Join(s.Done, ", then ") + "."
+		text = sentence(strings.Join(s.Done, ", then ")) + "."
 	}
 	return text
 }
@@ -122,10 +122,12 @@ func (r *Report) of(v Verdict) (list []Line) {
 	return list
 }
 
-// in says in which states something was found.
-func (r *Report) in(l *Line) string {
-	if len(l.States) == len(r.States) && len(r.States) > 1 {
-		return "in every state"
+// in are the ids of the states in which something was found.
+func (r *Report) in(l *Line) (ids []string) {
+	for i := range r.States {
+		if slices.Contains(l.States, r.States[i].Title) {
+			ids = append(ids, r.States[i].ID)
+		}
 	}
-	return strings.ToLower(strings.Join(l.States, "; "))
+	return ids
 }

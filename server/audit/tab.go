@@ -195,6 +195,11 @@ func (b *chrome) open() (*tab, context.CancelFunc, error) {
 		_, err = chromedp.Call(ctx, network.SetBypassServiceWorker, network.SetBypassServiceWorkerParams{Bypass: true})
 	}
 	if err == nil {
+		// A worker waits until it is listened to.
+		flat := true
+		_, err = chromedp.Call(ctx, target.SetAutoAttach, target.SetAutoAttachParams{AutoAttach: true, WaitForDebuggerOnStart: true, Flatten: &flat})
+	}
+	if err == nil {
 		err = t.sendHeaders()
 	}
 	if err != nil {
@@ -223,16 +228,25 @@ func (t *tab) answer(e any) {
 		}()
 	case *target.EventAttachedToTarget:
 		if strings.HasSuffix(e.TargetInfo.Type, "worker") {
-			go t.worker(e.TargetInfo.TargetID)
+			id := network.RequestID("worker " + e.SessionID)
+			t.watch.hold(id, e.TargetInfo.URL)
+			go t.worker(e.TargetInfo.TargetID, id)
 		}
 	}
 }
 
-// worker listens to a worker of the page until the tab ends. One that ended before is none.
-func (t *tab) worker(id target.ID) {
+// worker listens to a worker of the page until the tab ends. One that ended before is none. The page is not quiet before the
+// worker may begin.
+func (t *tab) worker(id target.ID, held network.RequestID) {
+	defer t.watch.release(held)
 	ctx, cancel := chromedp.NewContext(t.ctx, chromedp.WithTargetID(id), chromedp.WithListener(t.watch.event))
 	defer cancel()
-	if err := chromedp.Do(ctx); err == nil {
+	err := chromedp.Do(ctx)
+	if err == nil {
+		_, err = chromedp.Call(ctx, runtime.RunIfWaitingForDebugger, cdp.Empty{})
+	}
+	t.watch.release(held)
+	if err == nil {
 		<-ctx.Done()
 	}
 }

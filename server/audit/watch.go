@@ -28,8 +28,9 @@ type watch struct {
 	requests []*Request
 	last     map[network.RequestID]*Request // the newest of a chain of redirects
 	flying   map[network.RequestID]cdp.LoaderID
-	setters  map[string]Origin // by what and name, the first that set it
-	choices  []*Request        // that were sent to Stile
+	setters  map[string]Origin                                             // by what and name, the first that set it
+	choices  []*Request                                                    // that were sent to Stile
+	early    map[network.RequestID]*network.EventResponseReceivedExtraInfo // that came before their request
 	loaded   bool
 	document cdp.LoaderID  // of the page
 	changed  chan struct{} // closed, and replaced, whenever something happens
@@ -38,7 +39,7 @@ type watch struct {
 func newWatch(binding string) *watch {
 	return &watch{
 		binding: binding, last: map[network.RequestID]*Request{}, flying: map[network.RequestID]cdp.LoaderID{}, setters: map[string]Origin{},
-		changed: make(chan struct{}),
+		early: map[network.RequestID]*network.EventResponseReceivedExtraInfo{}, changed: make(chan struct{}),
 	}
 }
 
@@ -83,8 +84,28 @@ func (w *watch) event(e any) {
 	default:
 		return
 	}
+	w.wake()
+}
+
+// wake tells everybody who waits that something happened. The caller holds mu.
+func (w *watch) wake() {
 	close(w.changed)
 	w.changed = make(chan struct{})
+}
+
+// hold waits for something that is no request, until it is released.
+func (w *watch) hold(id network.RequestID, address string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.last[id], w.flying[id] = &Request{URL: address}, ""
+	w.wake()
+}
+
+func (w *watch) release(id network.RequestID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.flying, id)
+	w.wake()
 }
 
 func (w *watch) sent(e *network.EventRequestWillBeSent) {
@@ -110,6 +131,10 @@ func (w *watch) add(id network.RequestID, q *Request) bool {
 	q.Host = hosts.Of(u)
 	w.requests = append(w.requests, q)
 	w.last[id] = q
+	if e := w.early[id]; e != nil {
+		delete(w.early, id)
+		w.setCookies(e)
+	}
 	if q.Method == "POST" && choicePath.MatchString(u.Path) {
 		w.choices = append(w.choices, q)
 	}
@@ -139,6 +164,7 @@ func (w *watch) navigated(to cdp.LoaderID) {
 func (w *watch) setCookies(e *network.EventResponseReceivedExtraInfo) {
 	q := w.last[e.RequestID]
 	if q == nil {
+		w.early[e.RequestID] = e
 		return
 	}
 	for name, value := range e.Headers {
