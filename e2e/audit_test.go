@@ -92,7 +92,7 @@ func TestAuditClean(t *testing.T) {
 	w := newWorld(t, settings{config: sharedCookie})
 	page := filepath.Join(t.TempDir(), "audit.html")
 	r := w.auditJSON(0, shopURL+"/", "--config", w.config, "--html", page)
-	if r.Site != "shop" || r.Regime == "" || r.Wrong > 0 || r.Warnings > 0 {
+	if r.Site != "shop" || r.Regime == "" || r.Wrong > 0 || r.Warnings != 2 {
 		t.Errorf("site %s, regime %q, %d wrong, %d warnings", r.Site, r.Regime, r.Wrong, r.Warnings)
 	}
 	double := map[string]int{"counter.example": 4, "pixel-a.example": 2, "pixel-b.example": 2, "chat.example": 2}
@@ -113,8 +113,18 @@ func TestAuditClean(t *testing.T) {
 		if d := cmp.Diff(want[s.ID], got); d != "" {
 			t.Errorf("%s: third parties (-want +got):\n%s", s.ID, d)
 		}
-		if len(s.Findings) > 0 {
-			t.Errorf("%s: %+v", s.ID, s.Findings)
+		// The pixels' own cookies are left over from what was accepted first: they are warned of, since only they can delete them.
+		left := 0
+		if s.ID == "withdrawn" || s.ID == "accepted-signal" {
+			left = 2
+		}
+		for _, f := range s.Findings {
+			if f.Verdict != "warning" || !strings.HasPrefix(f.Subject, "pixel-") {
+				t.Errorf("%s: %+v", s.ID, f)
+			}
+		}
+		if len(s.Findings) != left {
+			t.Errorf("%s: %d findings, want %d", s.ID, len(s.Findings), left)
 		}
 		delete(want, s.ID)
 	}
@@ -187,7 +197,7 @@ func TestAuditPlanted(t *testing.T) {
 		"pixel-a.example: Pixel A":                        {"before", "refused", "only-functional", "only-analytics", "withdrawn", "signal", "accepted-signal"},
 		"hc_id of www.shop.test: House counter":           {"before", "refused", "only-functional", "only-marketing", "withdrawn", "signal"},
 		`localStorage "chat_open" of www.shop.test: Chat`: {"before", "refused", "only-analytics", "only-marketing", "withdrawn", "signal"},
-		"pixel-a_id of pixel-a.example: Pixel A":          {"before", "refused", "only-functional", "only-analytics", "signal"},
+		"pixel-a_id of pixel-a.example: Pixel A":          {"before", "refused", "only-functional", "only-analytics", "withdrawn", "signal", "accepted-signal"},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("what should not have been there (-want +got):\n%s", d)

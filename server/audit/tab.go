@@ -138,7 +138,7 @@ func (t *tab) collect(out *State, now *seen, old []*network.Cookie) error {
 			Name: c.Name, Domain: c.Domain, Days: days(c, t.o.Now()), HTTPOnly: c.HTTPOnly, By: t.watch.setter("cookie " + c.Name),
 			ThirdParty: !sameSite(strings.TrimPrefix(c.Domain, "."), at.Hostname()),
 			Left: slices.ContainsFunc(old, func(o *network.Cookie) bool {
-				return o.Name == c.Name && o.Domain == c.Domain && o.Path == c.Path && o.Value == c.Value
+				return o.Name == c.Name && o.Domain == c.Domain && o.Path == c.Path && o.Value == c.Value && o.Expires == c.Expires
 			}),
 		})
 	}
