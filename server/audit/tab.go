@@ -185,9 +185,9 @@ func (b *chrome) open() (*tab, context.CancelFunc, error) {
 		_, err = chromedp.Call(ctx, runtime.AddBinding, runtime.AddBindingParams{Name: b.binding})
 	}
 	if err == nil {
-		script := pageScript[strings.Index(pageScript, "(("):]
+		_, script, _ := strings.Cut(pageScript, "\n((") // what is before is for people
 		_, err = chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
-			Source: strings.TrimSpace(script) + "(" + fmt.Sprintf("%q", b.binding) + ")",
+			Source: "((" + strings.TrimSpace(script) + "(" + fmt.Sprintf("%q", b.binding) + ")",
 		})
 	}
 	if err == nil {

@@ -53,7 +53,7 @@ func (w *watch) event(e any) {
 	case *network.EventWebSocketCreated:
 		w.add(e.RequestID, &Request{URL: e.URL, Method: "GET", Type: "websocket", By: originBy(e.Initiator)})
 	case *network.EventWebTransportCreated:
-		w.add(network.RequestID(e.TransportID), &Request{URL: e.URL, Method: "CONNECT", Type: "webtransport", By: originBy(e.Initiator)})
+		w.add(e.TransportID, &Request{URL: e.URL, Method: "CONNECT", Type: "webtransport", By: originBy(e.Initiator)})
 	case *network.EventResponseReceived:
 		if q := w.last[e.RequestID]; q != nil {
 			q.Status = e.Response.Status
