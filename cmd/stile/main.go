@@ -32,6 +32,7 @@ type commands struct {
 	Proxy    proxyCommand    `cmd:"" help:"Serve a site that cannot be edited with its tags gated, and Stile on the same origin."`
 	Check    checkCommand    `cmd:"" help:"Validate and lint site files. Exits 1 if one has an error."`
 	Explain  explainCommand  `cmd:"" help:"Print each tag of a site: released or withheld, because."`
+	Audit    auditCommand    `cmd:"" help:"Open a page in Chromium in each state of consent, and say what it should not have loaded or stored. Exits 1 if there is something."`
 	CSP      cspCommand      `cmd:"" name:"csp" help:"Print the content security policy of a site for each consent state."`
 	Init     initCommand     `cmd:"" help:"Write a starter stile.yaml, from what stands in a page when one is given."`
 	Scan     scanCommand     `cmd:"" help:"List what pages ask of third parties, and whether it waits for consent. Exits 1 if something does not."`

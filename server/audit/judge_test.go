@@ -1,0 +1,212 @@
+package audit
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stilehq/stile/server/config"
+	"github.com/stilehq/stile/server/consent"
+	"github.com/stilehq/stile/server/page"
+	"github.com/stilehq/stile/server/simulate"
+	"github.com/stilehq/stile/server/vendors"
+)
+
+const siteFile = `
+site: shop
+origins: ["https://www.shop.example", "https://cdn.shop-files.example"]
+controller: {name: EasyDser, contact: privacy@shop.example}
+policy: {version: 2026-11-01}
+languages: [en]
+regimes:
+  - {name: us, regions: [US], model: opt-out}
+  - {name: other, regions: ["*"], model: opt-in}
+categories: {necessary: {required: true}, functional: {}, analytics: {}, marketing: {}}
+tags:
+  - {vendor: ga4, id: G-AB12CD34EF, category: analytics}
+  - {name: Chat, category: functional, script: "https://chat.shop.example/w.js", cookies: ["chat_*"], storage: ["chat_*"]}
+  - {name: Pixel A, category: marketing, pixel: "https://pixel-a.example/p.gif"}
+  - {name: House counter, category: analytics, script: "https://www.shop.example/count.js"}
+  - {name: Login, category: necessary, script: "https://login.example/l.js", cookies: ["session"]}
+`
+
+// library is what Stile knows of vendors; the site is read as serve reads it.
+func testSite(t *testing.T) (*consent.Site, *vendors.Library) {
+	t.Helper()
+	library, err := vendors.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "stile.yaml")
+	if err := os.WriteFile(path, []byte(siteFile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sites, report := config.LoadAll(path, config.Options{Vendors: library})
+	if err := report.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return sites[0], library
+}
+
+// found says what was found of a state, in words.
+func found(list []Finding) (words []string) {
+	for _, f := range list {
+		words = append(words, strings.TrimSpace(fmt.Sprintf("%s %s %s: %s", f.Verdict, f.What, f.Subject, f.Who)))
+	}
+	return words
+}
+
+func request(address string) Request {
+	u, err := url.Parse(address)
+	if err != nil {
+		panic(err)
+	}
+	return Request{URL: address, Host: u.Host}
+}
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+func TestJudge(t *testing.T) {
+	site, library := testSite(t)
+	at, _ := url.Parse("https://www.shop.example/")
+	for name, tt := range map[string]struct {
+		visit  simulate.Visit
+		region string
+		none   bool // there is no file
+		state  State
+		want   []string
+	}{
+		"own, and Stile's": {state: State{
+			Requests: []Request{request("https://www.shop.example/a.js"), request("https://img.shop.example/b.png"), request("https://cdn.shop-files.example/c.css"), request("https://consent.other.example/stile/shop/watch.js"), request("wss://www.shop.example/live")},
+			Cookies:  []Cookie{{Name: "stile_shop", Domain: ".shop.example"}, {Name: "stile_shop_state", Domain: "www.shop.example"}},
+			Storage:  []Key{{Kind: Session, Name: "stile_left", Origin: "https://www.shop.example"}},
+		}},
+		"a tag's host before a choice":        {state: State{Requests: []Request{request("https://pixel-a.example/other.js")}}, want: []string{"wrong request pixel-a.example: Pixel A"}},
+		"a tag's own host before a choice":    {state: State{Requests: []Request{request("https://chat.shop.example/w.js")}}, want: []string{"wrong request chat.shop.example: Chat"}},
+		"a tag on the page's own host":        {state: State{Requests: []Request{request("https://www.shop.example/count.js?x=1")}}, want: []string{"wrong request www.shop.example: House counter"}},
+		"a tag's host, accepted":              {visit: only("marketing"), state: State{Requests: []Request{request("https://pixel-a.example/p.gif")}}},
+		"a tag's host, another accepted":      {visit: only("analytics"), state: State{Requests: []Request{request("https://pixel-a.example/p.gif")}}, want: []string{"wrong request pixel-a.example: Pixel A"}},
+		"a tag's web socket":                  {state: State{Requests: []Request{request("wss://pixel-a.example/live")}}, want: []string{"wrong request pixel-a.example: Pixel A"}},
+		"a necessary tag":                     {state: State{Requests: []Request{request("https://login.example/l.js")}, Cookies: []Cookie{{Name: "session", Domain: "www.shop.example"}}}},
+		"opt-out, before a choice":            {region: "US-NY", state: State{Requests: []Request{request("https://pixel-a.example/p.gif")}}},
+		"opt-out, with the signal":            {region: "US-NY", visit: simulate.Visit{GPC: true}, state: State{Requests: []Request{request("https://pixel-a.example/p.gif"), request("https://chat.shop.example/w.js")}}, want: []string{"wrong request pixel-a.example: Pixel A"}},
+		"a vendor that the file lacks":        {state: State{Requests: []Request{request("https://static.hotjar.com/c/hotjar-1.js")}}, want: []string{"wrong request static.hotjar.com: Hotjar"}},
+		"the same, everything accepted":       {visit: simulate.Visit{Choice: simulate.All}, state: State{Requests: []Request{request("https://static.hotjar.com/c/hotjar-1.js")}}, want: []string{"warning request static.hotjar.com: Hotjar"}},
+		"nobody knows it":                     {visit: simulate.Visit{Choice: simulate.All}, state: State{Requests: []Request{request("https://nobody.invalid/x.js"), request("https://nobody.invalid/y.js")}}, want: []string{"warning request nobody.invalid:"}},
+		"a library that is no tag":            {state: State{Requests: []Request{request("https://cdn.jsdelivr.net/npm/x.js")}}},
+		"a tag's cookie after a refusal":      {visit: simulate.Visit{Choice: simulate.Rejected}, state: State{Cookies: []Cookie{{Name: "_ga", Domain: ".shop.example"}, {Name: "chat_id", Domain: "www.shop.example"}}}, want: []string{"wrong cookie _ga of shop.example: Google Analytics 4", "wrong cookie chat_id of www.shop.example: Chat"}},
+		"a tag's cookie elsewhere":            {state: State{Cookies: []Cookie{{Name: "id", Domain: ".pixel-a.example", ThirdParty: true}}}, want: []string{"wrong cookie id of pixel-a.example: Pixel A"}},
+		"a cookie elsewhere, left from then":  {visit: simulate.Visit{Choice: simulate.Rejected}, state: State{Cookies: []Cookie{{Name: "id", Domain: ".pixel-a.example", ThirdParty: true, Left: true}}}, want: []string{"warning cookie id of pixel-a.example: Pixel A"}},
+		"an own cookie, left from then":       {visit: simulate.Visit{Choice: simulate.Rejected}, state: State{Cookies: []Cookie{{Name: "chat_id", Domain: "www.shop.example", Left: true}}}, want: []string{"wrong cookie chat_id of www.shop.example: Chat"}},
+		"a cookie that nobody named":          {state: State{Cookies: []Cookie{{Name: "what", Domain: "www.shop.example"}}}, want: []string{"warning cookie what of www.shop.example:"}},
+		"a vendor's cookie of no tag":         {state: State{Cookies: []Cookie{{Name: "_hjSession_1", Domain: ".shop.example"}}}, want: []string{"wrong cookie _hjSession_1 of shop.example: Hotjar"}},
+		"a tag's key":                         {state: State{Storage: []Key{{Kind: Local, Name: "chat_open", Origin: "https://www.shop.example"}}}, want: []string{`wrong storage localStorage "chat_open" of www.shop.example: Chat`}},
+		"a key that a vendor's script made":   {state: State{Storage: []Key{{Kind: Local, Name: "x", Origin: "https://www.shop.example", By: Origin{Kind: "script", URL: "https://static.hotjar.com/c/hotjar-1.js", Line: 3}}}}, want: []string{`wrong storage localStorage "x" of www.shop.example: Hotjar`}},
+		"a cookie that a tag's server set":    {visit: only("marketing"), state: State{Cookies: []Cookie{{Name: "x", Domain: "www.shop.example", By: Origin{Kind: "response", URL: "https://pixel-a.example/p.gif"}}}}},
+		"the same, not deletable":             {visit: simulate.Visit{Choice: simulate.Rejected}, state: State{Cookies: []Cookie{{Name: "x", Domain: "www.shop.example", HTTPOnly: true, Left: true, By: Origin{Kind: "response", URL: "https://pixel-a.example/p.gif"}}}}, want: []string{"warning cookie x of www.shop.example: Pixel A"}},
+		"a tag's key, accepted":               {visit: only("functional"), state: State{Storage: []Key{{Kind: Local, Name: "chat_open", Origin: "https://www.shop.example"}}}},
+		"a key in a tag's frame":              {state: State{Storage: []Key{{Kind: IndexedDB, Name: "any", Origin: "https://pixel-a.example"}}}, want: []string{`wrong storage IndexedDB "any" of pixel-a.example: Pixel A`}},
+		"no file, nothing accepted":           {none: true, state: State{Requests: []Request{request("https://static.hotjar.com/c/hotjar-1.js"), request("https://pixel-a.example/p.gif")}}, want: []string{"wrong request static.hotjar.com: Hotjar", "warning request pixel-a.example:"}},
+		"no file, its category accepted":      {none: true, visit: only("analytics"), state: State{Requests: []Request{request("https://static.hotjar.com/c/hotjar-1.js")}}},
+		"no file, the page grants by itself":  {none: true, state: State{Granted: []string{"analytics"}, Requests: []Request{request("https://static.hotjar.com/c/hotjar-1.js")}}},
+		"no file, refused, the page grants":   {none: true, visit: simulate.Visit{Choice: simulate.Rejected}, state: State{Granted: []string{"analytics"}, Requests: []Request{request("https://static.hotjar.com/c/hotjar-1.js")}}, want: []string{"wrong request static.hotjar.com: Hotjar"}},
+		"stile_ of a page of somebody else's": {state: State{Storage: []Key{{Kind: Local, Name: "stile_x", Origin: "https://pixel-a.example"}}}, want: []string{`wrong storage localStorage "stile_x" of pixel-a.example: Pixel A`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			j := &rules{library: library.All(), page: at, stile: "https://consent.other.example"}
+			if tt.none {
+				j.known = page.NewJudge(nil, library)
+				j.granted = permitted(tt.visit, &tt.state, &seen{Denied: []string{"functional", "analytics", "marketing"}})
+			} else {
+				v, err := tt.visit.Of(site, noon)
+				if err != nil {
+					t.Fatal(err)
+				}
+				v.Region = tt.region
+				d := consent.Decide(site, v)
+				j.site, j.known, j.decision = site, page.NewJudge(site, library), &d
+			}
+			got := j.judge(&tt.state)
+			if d := cmp.Diff(tt.want, found(got)); d != "" {
+				t.Errorf("findings (-want +got):\n%s", d)
+			}
+			for _, f := range got {
+				if f.Because == "" || f.Times < 1 || f.Verdict == Wrong && (f.Who == "" || f.Category == "") {
+					t.Errorf("not all is said: %+v", f)
+				}
+			}
+		})
+	}
+}
+
+func only(category string) simulate.Visit {
+	return simulate.Visit{Choice: simulate.Some, Categories: []string{category}}
+}
+
+// On a developer's machine the parties differ by their port alone.
+func TestSameSite(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{"www.shop.example", "shop.example", true},
+		{"www.shop.example:8443", "img.shop.example", true},
+		{"www.shop.example", "shop.other.example", false},
+		{"a.github.io", "b.github.io", false},
+		{"127.0.0.1:8080", "127.0.0.1:8080", true},
+		{"127.0.0.1:8080", "127.0.0.1:8081", false},
+		{"127.0.0.1", "10.0.0.1", false},
+		{"localhost:1", "localhost:2", false},
+		{"[::1]:1", "[::1]:2", false},
+		{"co.uk", "a.co.uk", false},
+	} {
+		if got := sameSite(tt.a, tt.b); got != tt.want {
+			t.Errorf("sameSite(%q, %q) is %v", tt.a, tt.b, got)
+		}
+	}
+}
+
+// Findings of several states are one line, the worst first, then those of most states.
+func TestLines(t *testing.T) {
+	f := func(v Verdict, subject string) Finding {
+		return Finding{Verdict: v, What: ARequest, Subject: subject, Times: 1}
+	}
+	r := &Report{States: []State{
+		{Title: "one", Findings: []Finding{f(Wrong, "b"), f(Warning, "c")}},
+		{Title: "two", Findings: []Finding{f(Wrong, "a"), f(Warning, "c")}},
+		{Title: "three", Findings: []Finding{f(Wrong, "a")}},
+	}}
+	var got []string
+	for _, l := range r.Lines() {
+		got = append(got, fmt.Sprintf("%s %s %d %s", l.Verdict, l.Subject, l.Times, strings.Join(l.States, "+")))
+	}
+	if want := []string{"wrong a 2 two+three", "wrong b 1 one", "warning c 2 one+two"}; !slices.Equal(got, want) {
+		t.Errorf("lines %q, want %q", got, want)
+	}
+}
+
+// Who made something is read from a stack whose innermost frames, which are ours, have no address.
+func TestInStack(t *testing.T) {
+	stack := "Error\n    at note (<anonymous>:9:60)\n    at set (<anonymous>:15:7)\n    at https://chat.example/w.js?v=1:9:3\n    at https://www.shop.example/:2:1"
+	if m := inStack.FindStringSubmatch(stack); m == nil || m[1] != "https://chat.example/w.js?v=1" || m[2] != "9" {
+		t.Errorf("found %q", m)
+	}
+}
+
+func TestTrouble(t *testing.T) {
+	for code, want := range map[string]string{
+		"net::ERR_NAME_NOT_RESOLVED": "no such host", "net::ERR_TOO_MANY_REDIRECTS": "in a circle", "net::ERR_CERT_DATE_INVALID": "ignore-certificate-errors",
+		"net::ERR_CONNECTION_REFUSED": "nothing listens", "net::ERR_CONNECTION_TIMED_OUT": "does not answer", "net::ERR_INVALID_RESPONSE": "(ERR_INVALID_RESPONSE)",
+	} {
+		if got := trouble(code); !strings.Contains(got, want) {
+			t.Errorf("%s: %s", code, got)
+		}
+	}
+}
