@@ -64,6 +64,7 @@ type Writer struct {
 	script  string   // Stile's tag; "" where none is to be placed any more
 	err     error    // the first of to; all ends with it
 
+	waits    waits   // all of the page
 	noscript bool    // it writes what is inside a <noscript>
 	inner    *Writer // that, while the page is in one
 
@@ -91,6 +92,9 @@ type Writer struct {
 	shadows int       // open templates of shadow roots outside of these
 	foreign []foreign // SVG and MathML that is open
 }
+
+// waits is for what something waits: a category, and the site's tag where it is of one alone.
+type waits struct{ category, id string }
 
 type state uint8
 

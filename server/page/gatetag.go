@@ -2,11 +2,9 @@ package page
 
 import (
 	"html"
-	"net/url"
+	"io"
 	"slices"
 	"strings"
-
-	"github.com/stilehq/stile/server/hosts"
 )
 
 // inTag reads a tag to its end, and writes it anew where it has to wait.
@@ -244,7 +242,7 @@ func (w *Writer) ofAttribute(name, value string, s scope) (category, id string) 
 		}
 		return "", ""
 	case "srcdoc":
-		return w.snippet(html.UnescapeString(value))
+		return w.document(html.UnescapeString(value))
 	default:
 		value = html.UnescapeString(value)
 		if code, inline := inlined(value); inline && w.name == "script" {
@@ -254,8 +252,30 @@ func (w *Writer) ofAttribute(name, value string, s scope) (category, id string) 
 	}
 }
 
+// document is for what the page inside of a frame waits: for the latest of its categories.
+func (w *Writer) document(text string) (category, id string) {
+	inner := &Writer{to: io.Discard, gate: w.gate, address: w.address, base: w.base, moved: w.moved, from: -1, code: -1, mark: -1}
+	if _, err := inner.Write([]byte(text)); err != nil || inner.Close() != nil {
+		return "", "" // nothing fails that is written to nobody
+	}
+	return inner.waits.category, inner.waits.id
+}
+
+// note keeps for what the page waits.
+func (w *Writer) note(category, id string) {
+	switch have := &w.waits; {
+	case have.category == "":
+		*have = waits{category, id}
+	case w.gate.judge.rank(category) > w.gate.judge.rank(have.category):
+		*have = waits{category, ""}
+	case have.id != id:
+		have.id = ""
+	}
+}
+
 // anew writes the tag with a category, and "data-" before the names that are off. A script becomes one that waits.
 func (w *Writer) anew(b []byte, category, id string, off ...string) {
+	w.note(category, id)
 	w.upTo(w.from)
 	at := w.tag.name.to
 	w.out = append(w.out[:0], b[:at]...)
@@ -312,13 +332,12 @@ func (w *Writer) give(name, value string) {
 
 // ofAddress is for what something of that address waits, and the id of the site's tag that it is of; "" where it does not wait.
 func (w *Writer) ofAddress(value string, s scope) (category, id string) {
-	address := asked(value, w.base, w.moved)
-	if address == "" || w.own(address) {
-		return "", ""
+	if w.moved {
+		value = w.rebased(value)
 	}
-	p, found := w.gate.judge.Address(address, w.address)
+	p, found := w.gate.judge.Address(value, w.address)
 	switch {
-	case !found:
+	case !found, p.Host == w.gate.host:
 		return "", ""
 	case s == namedOnly && p.Basis != BySite && p.Basis != ByLibrary:
 		return "", ""
@@ -332,13 +351,15 @@ func (w *Writer) ofAddress(value string, s scope) (category, id string) {
 	return "", ""
 }
 
-// own tells whether an address is of Stile itself.
-func (w *Writer) own(address string) bool {
-	if w.gate.host == "" {
-		return false
+// rebased is an address as the page's <base> makes it.
+func (w *Writer) rebased(value string) string {
+	if _, host := absolute(value, w.base); host != "" {
+		return value
 	}
-	u, err := url.Parse(address)
-	return err == nil && hosts.Of(u) == w.gate.host
+	if u, err := w.base.Parse(clean(value)); err == nil {
+		return u.String()
+	}
+	return value
 }
 
 func service(p Party) string {
