@@ -206,7 +206,8 @@ func TestAuditPlanted(t *testing.T) {
 		if !slices.ContainsFunc(r.States[0].Findings, func(f struct {
 			Verdict, What, Subject, Who, Because string
 			By                                   origin
-		}) bool {
+		},
+		) bool {
 			return f.Subject == host && f.Verdict == "warning"
 		}) {
 			t.Errorf("%s, which nobody knows, is not warned of: %+v", host, r.States[0].Findings)
