@@ -186,7 +186,7 @@ func foreignName(name string) bool {
 // known is the name of an element that matters here, in lower case, and "" of others.
 func known(name []byte) string {
 	var lower [16]byte
-	if len(name) > len(lower) {
+	if len(name) == 0 || len(name) > len(lower) || lengths[name[0]|0x20]&(1<<len(name)) == 0 {
 		return ""
 	}
 	for i, c := range name {
@@ -205,6 +205,14 @@ var interesting = byName(strings.Fields(`script img image iframe frame object em
 	b big blockquote br center code dd div dl dt em h1 h2 h3 h4 h5 h6 hr i li listing menu nobr ol p pre ruby s small span strong strike
 	sub sup table tt u ul var
 	section article aside header footer main nav form a button label select option td tr th tbody thead tfoot figure`))
+
+// lengths are those of the names that matter, by their first letter: most others need not be looked up.
+var lengths = func() (l [256]uint32) {
+	for name := range interesting {
+		l[name[0]] |= 1 << len(name)
+	}
+	return l
+}()
 
 func byName(names []string) map[string]string {
 	m := make(map[string]string, len(names))

@@ -44,6 +44,7 @@ type Judge struct {
 	hosts index         // of Vendor.Hosts that are one vendor's alone, to signs
 	paths index         // of hosts of which a vendor has some paths, to signs
 	tags  index         // of the site's tags, to site.Tags
+	homes []home        // of the site's tags that are at hosts of its own
 	words map[string][]*word
 	first [256]uint64 // lengths of the words that begin with a letter
 }
@@ -87,22 +88,32 @@ func NewJudge(site *consent.Site, library *vendors.Library) *Judge {
 				j.tags.add(host, i)
 			}
 		}
+		j.homes = homes(site)
 	}
 	return j
 }
 
 // Address tells whose an address is that stands in a page. It is false for an address of the page's own site (the same
-// registrable domain, or a host that the site's file calls its own), and for one that is asked of no host: "#", "data:",
-// "mailto:", and what is no address.
+// registrable domain, or a host that the site's file calls its own) that is not one of the site's tags, and for one that is
+// asked of no host: "#", "data:", "mailto:", and what is no address.
 func (j *Judge) Address(address string, of *url.URL) (Party, bool) {
 	if of == nil {
 		of = new(url.URL)
 	}
 	u, host := absolute(address, of)
-	if host == "" || j.own(host, of) {
+	if host != "" && !j.own(host, of) {
+		return j.party(host, u), true
+	}
+	if len(j.homes) == 0 {
 		return Party{}, false
 	}
-	return j.party(host, u), true
+	if host == "" {
+		if u = relative(address, of); u == nil {
+			return Party{}, false
+		}
+		host = hosts.Of(u)
+	}
+	return j.atHome(host, u.Path, hosts.Of(of))
 }
 
 func (j *Judge) own(host string, of *url.URL) bool {

@@ -90,6 +90,27 @@ func TestAddress(t *testing.T) {
 }
 
 // What belongs to the page's own site, or is asked of nobody, is no party.
+// A tag of the site's file waits though the site hosts it itself, and nothing else that is there does.
+func TestOwnTags(t *testing.T) {
+	site := &consent.Site{
+		Origins: []string{"https://www.shop.example", "https://*.shop.example"},
+		Tags: []consent.Tag{
+			{ID: "counter", Category: "analytics", Load: consent.Load{Pixel: "https://stats.shop.example/p.gif?u={page}"}, Hosts: []string{"stats.shop.example"}},
+			{ID: "loyalty", Category: "marketing", Load: consent.Load{Script: "https://www.shop.example/js/loyalty.js"}, Hosts: []string{"www.shop.example"}},
+		},
+	}
+	for given, want := range map[string]string{
+		"https://stats.shop.example/p.gif?u=1": "counter", "//stats.shop.example/other.js": "counter", "/js/loyalty.js?v=2": "loyalty", "js/loyalty.js": "loyalty",
+		"https://www.shop.example/js/loyalty.js": "loyalty", "/js/shop.js": "", "https://img.shop.example/1.png": "", "https://www.shop.example/": "", "#": "", "": "",
+		"data:text/plain,x": "", "mailto:a@www.shop.example": "",
+	} {
+		p, third := NewJudge(site, library(t)).Address(given, address(t, "https://www.shop.example/"))
+		if third != (want != "") || third && (p.Tag.ID != want || p.Basis != BySite) {
+			t.Errorf("%q: %+v, want %q", given, p, want)
+		}
+	}
+}
+
 func TestOwnAddresses(t *testing.T) {
 	site := &consent.Site{Origins: []string{"https://www.shop.example"}, Own: []string{"*.shop-cdn.example"}}
 	for _, test := range []struct {
