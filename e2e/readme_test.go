@@ -68,6 +68,11 @@ func TestReadme(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for _, text := range blocks(string(readme), "html") {
+		if err := os.WriteFile(filepath.Join(folder, "index.html"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	ran := 0
 	for _, text := range blocks(string(readme), "sh") {
 		for line := range strings.Lines(text) {

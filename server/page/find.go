@@ -42,5 +42,6 @@ type Find struct {
 	Leaks    string // what it asks of the third party where no JavaScript runs; "" for nothing
 }
 
-// Gated tells whether nothing of it happens before consent: it waits, or needs none.
-func (f *Find) Gated(j *Judge) bool { return f.Waits != "" || !j.Waits(f.Party) }
+// Gated tells whether nothing of it happens before consent: it waits, or needs none. A form sends nothing before the visitor
+// sends it.
+func (f *Find) Gated(j *Judge) bool { return f.Waits != "" || f.Kind == Form || !j.Waits(f.Party) }

@@ -42,7 +42,11 @@ func (o ScanOptions) Scan(r io.Reader, address *url.URL, j *Judge) (*Report, err
 	slices.SortStableFunc(s.finds, func(a, b found) int { return a.at - b.at })
 	report := &Report{Address: s.page, Stile: s.stile, First: s.stile != "", Cut: s.cut}
 	l := newLines(page)
+	_, stile := absolute(s.stile, s.base)
 	for _, f := range s.finds {
+		if f.Host == stile && stile != "" { // the choices for browsers without JavaScript
+			continue
+		}
 		f.Line, f.Column = l.of(f.at)
 		report.First = report.First && f.at > s.stileAt
 		report.Finds = append(report.Finds, f.Find)

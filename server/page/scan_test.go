@@ -118,6 +118,15 @@ func TestSelectors(t *testing.T) {
 	})
 }
 
+// What the page asks of Stile itself is no third party's, also on a host of its own.
+func TestScanStilesOwn(t *testing.T) {
+	const page = `<script src="https://c.example/stile/shop.js"></script><noscript><iframe src="https://c.example/stile/shop/banner"></iframe></noscript>`
+	r, err := Scan(strings.NewReader(page), address(t, "https://www.shop.example/"), NewJudge(nil, library(t)))
+	if err != nil || len(r.Finds) > 0 || r.Stile == "" || !r.First {
+		t.Errorf("%+v %v", r, err)
+	}
+}
+
 func TestScanStile(t *testing.T) {
 	site := &consent.Site{Name: "shop"}
 	for _, test := range []struct {
