@@ -54,8 +54,11 @@ export default function (k) {
     }
     for (const part of [...el.querySelectorAll('source[data-src],source[data-srcset]'), el]) {
       for (const name of ['type', 'poster', 'srcset', 'srcdoc', 'data', 'href', 'src']) {
-        if (part.dataset[name] == null) continue
-        part.setAttribute(name, part.dataset[name])
+        // Where the server held it back it has a name that the page's own programs do not load (data-stile-src).
+        const value = part.getAttribute('data-stile-' + name) || part.dataset[name]
+        if (!value) continue
+        part.setAttribute(name, value)
+        part.removeAttribute('data-stile-' + name)
         delete part.dataset[name]
       }
     }

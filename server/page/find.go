@@ -33,7 +33,7 @@ type Report struct {
 type Find struct {
 	Party
 	Kind     Kind
-	Line     int    // from 1
+	Line     int    // from 1; inside of an SVG that holds scripts it may be that of what is around it
 	Column   int    // in bytes, from 1
 	Selector string // CSS, which finds it in the page as it is where no JavaScript runs (what is in a noscript are elements)
 	Address  string // as the page writes it; "" of a snippet

@@ -39,10 +39,10 @@ const (
 )
 
 // Writer takes a page in parts of any size and writes it, gated, to another writer. What comes out does not depend on the
-// parts. It only ever adds bytes: an address of a third party gets "data-" before its name, so that nothing is asked for;
-// a script becomes one of type text/plain; and the element gets the category for which it waits (data-stile), with the id
-// of the site's own tag (data-service), which is what Stile's script lets in. All other bytes stay as they are, and so does
-// what it does not understand. These stay too:
+// parts. An address of a third party gets a name that no browser and no program of the page knows (data-stile-src, and
+// data-src of a script), so that nothing is asked for; a script becomes one of type text/plain; and the element gets the
+// category for which it waits (data-stile), with the id of the site's own tag (data-service), which is what Stile's script
+// lets in. All other bytes stay as they are, and so does what it does not understand. These stay too:
 //
 //   - the content of <template>, which does nothing by itself (that of a declarative shadow root does, and waits),
 //   - JSON and other scripts that are no JavaScript, comments with their conditions, text, CDATA,

@@ -136,7 +136,10 @@ func tree(t testing.TB, page string, scripting bool) string {
 	return marks.ReplaceAllString(b.String(), "")
 }
 
-var marks = regexp.MustCompile(` (type="text/plain"|data-(stile|service|embed)="[^"]*"|data-srcset="")|\bdata-`)
+var marks = regexp.MustCompile(` (type="text/plain"|data-(stile|service|embed)="[^"]*"|data-href="")|\bdata-(stile-|lazy-|litespeed-)?`)
+
+// prefixes are what the gate puts before a name, and takes away for it.
+var prefixes = regexp.MustCompile(`^(data-(stile-|rocket-|lazy-|litespeed-)?|xlink:)`)
 
 func draw(b *strings.Builder, n *html.Node, depth int, scripting bool) {
 	if n.Type == html.ElementNode && n.Data == "script" && slices.Contains(n.Attr, html.Attribute{Key: "src", Val: "/stile/shop.js"}) && len(n.Attr) == 1 {
@@ -146,8 +149,8 @@ func draw(b *strings.Builder, n *html.Node, depth int, scripting bool) {
 	b.WriteString(n.Data)
 	var list []string
 	for _, a := range n.Attr {
-		key := strings.TrimPrefix(strings.TrimPrefix(a.Key, "data-"), "rocket-")
-		if a.Key == "data-stile" || a.Key == "data-service" || a.Key == "data-embed" || a.Key == "data-srcset" && a.Val == "" || n.Data == "script" && key == "type" {
+		key := prefixes.ReplaceAllString(a.Key, "")
+		if a.Key == "data-stile" || a.Key == "data-service" || a.Key == "data-embed" || a.Key == "data-href" && a.Val == "" || n.Data == "script" && key == "type" {
 			continue
 		}
 		list = append(list, " "+key+"="+strings.ReplaceAll(a.Val, "\n", `\n`))

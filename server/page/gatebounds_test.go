@@ -49,17 +49,17 @@ func TestGateLarge(t *testing.T) {
 	for _, c := range []struct{ name, page, want string }{
 		{
 			"a tag", `<img src="` + pixel + `" alt="` + long + `"><img src=` + pixel + `>`,
-			`<img data-stile="marketing" data-src="` + pixel + `" alt="` + long + `"><img data-stile="marketing" data-src=` + pixel + `>`,
+			`<img data-stile="marketing" data-href="" data-stile-src="` + pixel + `" alt="` + long + `"><img data-stile="marketing" data-href="" data-stile-src=` + pixel + `>`,
 		},
-		{"an address", `<img src="` + pixel + long + `" srcset="` + pixel + `"><p>`, `<img data-stile="marketing" data-src="` + pixel + long + `" srcset="` + pixel + `"><p>`},
+		{"an address", `<img src="` + pixel + long + `" srcset="` + pixel + `"><p>`, `<img data-stile="marketing" data-href="" data-stile-src="` + pixel + long + `" srcset="` + pixel + `"><p>`},
 		{"an attribute too late", `<img alt="` + long + `" src="` + pixel + `"><p>`, `<img alt="` + long + `" src="` + pixel + `"><p>`},
 		{"a name", `<img` + long + ` src="` + pixel + `"><p>`, `<img` + long + ` src="` + pixel + `"><p>`},
 		{"a tag of a script", `<script data-x="` + long + `"><img src=` + pixel + `></script><p>`, `<script data-x="` + long + `"><img src=` + pixel + `></script><p>`},
 		{"a script", `<script>` + code + long + `</script><p>`, `<script type="text/plain" data-stile="marketing">` + code + long + `</script><p>`},
 		{"a script that says it too late", `<script>` + long + code + `</script><p>`, `<script>` + long + code + `</script><p>`},
-		{"noscript", `<noscript>` + long + `<img src=` + pixel + `></noscript><p>`, `<noscript>` + long + `<img data-stile="marketing" data-src=` + pixel + `></noscript><p>`},
-		{"a comment", `<!--` + long + `--><img src=` + pixel + `>`, `<!--` + long + `--><img data-stile="marketing" data-src=` + pixel + `>`},
-		{"attributes", `<img src="` + pixel + `"` + strings.Repeat(" a=b", 1<<18) + `><p>`, `<img data-stile="marketing" data-src="` + pixel + `"` + strings.Repeat(" a=b", 1<<18) + `><p>`},
+		{"noscript", `<noscript>` + long + `<img src=` + pixel + `></noscript><p>`, `<noscript>` + long + `<img data-stile="marketing" data-href="" data-stile-src=` + pixel + `></noscript><p>`},
+		{"a comment", `<!--` + long + `--><img src=` + pixel + `>`, `<!--` + long + `--><img data-stile="marketing" data-href="" data-stile-src=` + pixel + `>`},
+		{"attributes", `<img src="` + pixel + `"` + strings.Repeat(" a=b", 1<<18) + `><p>`, `<img data-stile="marketing" data-href="" data-stile-src="` + pixel + `"` + strings.Repeat(" a=b", 1<<18) + `><p>`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := testGate(t, GateOptions{})

@@ -52,22 +52,22 @@ func (w *Writer) startTag(b []byte, whole bool) {
 	case "script":
 		w.scriptTag(b, whole)
 	case "img", "image":
-		w.wait(b, w.image(b), "src", "srcset")
+		w.waitLater(b, w.image(b), "src", "srcset")
 	case "iframe", "frame":
-		w.wait(b, strangeToo, "src", "srcdoc")
+		w.waitLater(b, strangeToo, "src", "srcdoc")
 	case "object":
 		w.wait(b, everyKnown, "data")
 	case "embed", "track":
-		w.wait(b, everyKnown, "src")
+		w.waitLater(b, everyKnown, "src")
 	case "input":
 		if kind, _ := w.tag.get(b, "type"); is(kind, "image") {
 			w.wait(b, countingOnly, "src")
 		}
 	case "source":
-		w.wait(b, everyKnown, "src")
+		w.waitLater(b, everyKnown, "src")
 		w.wait(b, countingOnly, "srcset")
 	case "video", "audio":
-		w.wait(b, everyKnown, "src", "poster")
+		w.waitLater(b, everyKnown, "src", "poster")
 	case "link":
 		w.link(b)
 	case "base":
@@ -208,6 +208,25 @@ const (
 	countingOnly       // of those that the site's file names, and of those that are there to count (Judge.Counts)
 )
 
+// lazy are the attributes in which programs that put loading off keep addresses, until the visitor is near.
+var lazy = []string{"data-src", "data-lazy-src", "data-litespeed-src", "data-srcset", "data-lazy-srcset"}
+
+// waitLater is wait for what such a program may load as well: but for what waits for a consent platform, this one or another.
+func (w *Writer) waitLater(b []byte, s scope, names ...string) {
+	if len(w.tag.attrs) > 0 && !w.platform(b) {
+		names = append(names, lazy...)
+	}
+	w.wait(b, s, names...)
+}
+
+// platform tells of a tag that names for what it waits.
+func (w *Writer) platform(b []byte) bool {
+	return slices.ContainsFunc(holders, func(name string) bool {
+		value, _ := w.tag.get(b, name)
+		return len(value) > 0
+	})
+}
+
 // wait writes the tag anew if one of these attributes asks for what has to wait. All of one name go, since where the first is
 // gone the next would count.
 func (w *Writer) wait(b []byte, s scope, names ...string) {
@@ -234,7 +253,7 @@ func (w *Writer) wait(b []byte, s scope, names ...string) {
 
 func (w *Writer) ofAttribute(name, value string, s scope) (category, id string) {
 	switch name {
-	case "srcset", "imagesrcset":
+	case "srcset", "imagesrcset", "data-srcset", "data-lazy-srcset":
 		for _, address := range candidates(html.UnescapeString(value)) {
 			if category, id = w.ofAddress(address, s); category != "" {
 				return category, id
@@ -273,7 +292,9 @@ func (w *Writer) note(category, id string) {
 	}
 }
 
-// anew writes the tag with a category, and "data-" before the names that are off. A script becomes one that waits.
+// anew writes the tag with a category, and "data-stile-" before the names that are off: programs of the page that load what
+// has "data-src" once it comes near do not know that. No such program looks at scripts and links, where it is "data-". A script
+// becomes one that waits.
 func (w *Writer) anew(b []byte, category, id string, off ...string) {
 	w.note(category, id)
 	w.upTo(w.from)
@@ -293,8 +314,10 @@ func (w *Writer) anew(b []byte, category, id string, off ...string) {
 			w.give("data-service", id)
 		}
 	}
-	if w.name == "object" || slices.Contains(off, "srcdoc") { // by this Stile's script finds what has none of the usual addresses
-		w.give("data-srcset", "")
+	prefix := "data-"
+	if w.name != "script" && w.name != "link" || w.alien {
+		prefix = "data-stile-"
+		w.give("data-href", "") // by which Stile's script finds what waits
 	}
 	if w.name == "object" || w.name == "embed" {
 		if _, found := w.tag.get(b, "data-embed"); !found {
@@ -304,7 +327,7 @@ func (w *Writer) anew(b []byte, category, id string, off ...string) {
 	for _, a := range w.tag.attrs {
 		for _, name := range off {
 			if is(a.name.of(b), name) {
-				w.out = append(append(w.out, b[at:a.name.from]...), "data-"...)
+				w.out = append(append(w.out, b[at:a.name.from]...), prefix...)
 				at = a.name.to - len(bare(name))
 			}
 		}
@@ -316,7 +339,7 @@ func (w *Writer) anew(b []byte, category, id string, off ...string) {
 
 // bare is the name of an attribute under which Stile's script knows it.
 func bare(name string) string {
-	for _, prefix := range []string{"xlink:", "data-rocket-", "data-"} {
+	for _, prefix := range []string{"xlink:", "data-rocket-", "data-lazy-", "data-litespeed-", "data-"} {
 		if rest, found := strings.CutPrefix(name, prefix); found {
 			return rest
 		}

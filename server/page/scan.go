@@ -284,7 +284,7 @@ const Unnamed = "unnamed"
 
 // later is the address that an element gets from a program in the page: a consent platform's, or one that puts loading off.
 func later(n *html.Node) string {
-	for _, name := range []string{"data-src", "data-rocket-src", "data-lazy-src", "data-litespeed-src", "data-cookieconsent-src", "data-cmp-src"} {
+	for _, name := range []string{"data-stile-src", "data-src", "data-rocket-src", "data-lazy-src", "data-litespeed-src", "data-cookieconsent-src", "data-cmp-src"} {
 		if value := attr(n, name); value != "" {
 			return value
 		}
