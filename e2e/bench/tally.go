@@ -54,8 +54,10 @@ func countingCost(ctx context.Context, s settings, folder, binary string) error 
 		headers = append(headers, conditional(header, got.Header.Get("Etag"))) // 304 from both, which weighs the same
 	}
 	var rates, costs [2][]float64
-	for range s.rounds {
-		for i, p := range servers {
+	for round := range s.rounds {
+		for turn := range servers {
+			i := (turn + round) % len(servers) // neither is always the first
+			p := servers[i]
 			before, known := processorTime(p.pid)
 			rate, err := wrk(ctx, p.address+scriptPath, headers[i], s.time)
 			if err != nil {

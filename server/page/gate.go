@@ -65,6 +65,7 @@ type Writer struct {
 	err     error    // the first of to; all ends with it
 
 	waits    waits   // all of the page
+	depth    int     // of the page in others, as text of frames
 	noscript bool    // it writes what is inside a <noscript>
 	inner    *Writer // that, while the page is in one
 

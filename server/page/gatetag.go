@@ -273,7 +273,10 @@ func (w *Writer) ofAttribute(name, value string, s scope) (category, id string) 
 
 // document is for what the page inside of a frame waits: for the latest of its categories.
 func (w *Writer) document(text string) (category, id string) {
-	inner := &Writer{to: io.Discard, gate: w.gate, address: w.address, base: w.base, moved: w.moved, from: -1, code: -1, mark: -1}
+	if w.depth == deepest {
+		return w.gate.options.Unknown, ""
+	}
+	inner := &Writer{to: io.Discard, gate: w.gate, address: w.address, base: w.base, moved: w.moved, from: -1, code: -1, mark: -1, depth: w.depth + 1}
 	if _, err := inner.Write([]byte(text)); err != nil || inner.Close() != nil {
 		return "", "" // nothing fails that is written to nobody
 	}

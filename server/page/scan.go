@@ -70,6 +70,7 @@ type scan struct {
 	stileAt int
 	finds   []found
 	cut     bool
+	depth   int // of the page in others, as text of frames
 }
 
 // MaxFinds is how much Scan finds in a page: no page that was written for people has so much.
@@ -266,6 +267,26 @@ func (s *scan) snippet(code, waits string, e *element) {
 	}
 }
 
+// deepest is how many pages are looked at that stand in one another as text of frames.
+const deepest = 4
+
+// document looks at a page that stands in a frame as text: what it asks for stands where the frame does.
+func (s *scan) document(text, waits string, e *element) {
+	if text == "" || s.depth == deepest {
+		return
+	}
+	root, err := html.ParseWithOptions(strings.NewReader(text), html.ParseOptionEnableScripting(false))
+	if err != nil {
+		return // it is nested so deeply that no browser shows it as it is written
+	}
+	inner := &scan{judge: s.judge, page: s.page, base: s.base, ids: map[string]int{}, depth: s.depth + 1}
+	inner.walk(root, &element{})
+	for _, f := range inner.finds {
+		f.Waits = cmp.Or(f.Waits, waits)
+		s.add(f.Find, e)
+	}
+}
+
 // running tells whether a script of a type is run, by the browser or by one of the programs that only put it off.
 func running(kind string) bool {
 	kind, _, _ = strings.Cut(strings.ToLower(strings.TrimSpace(kind)), ";")
@@ -366,6 +387,7 @@ func tiny(n *html.Node) bool {
 }
 
 func (s *scan) frame(n *html.Node, e *element) {
+	s.document(attr(n, "srcdoc"), attr(n, "data-stile"), e)
 	kind := Frame
 	if e.no {
 		kind = NoScriptFrame

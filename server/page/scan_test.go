@@ -122,6 +122,22 @@ func TestSelectors(t *testing.T) {
 	})
 }
 
+// What a page asks for that stands in a frame as text is asked for where the frame is.
+func TestScanText(t *testing.T) {
+	const page = `<p>
+<iframe srcdoc="<img width=1 height=1 src=https://mc.yandex.ru/watch/1><iframe srcdoc='<script src=https://static.hotjar.com/c/hotjar-1234567.js></script>'></iframe>"></iframe>
+<iframe data-stile="marketing" data-stile-srcdoc="<img src=https://www.facebook.com/tr>"></iframe>`
+	r, err := Scan(strings.NewReader(page), nil, NewJudge(nil, library(t)))
+	if err != nil || len(r.Finds) != 2 {
+		t.Fatalf("%+v %v", r, err)
+	}
+	for i, want := range []Kind{Pixel, Script} {
+		if f := r.Finds[i]; f.Kind != want || f.Line != 2 || f.Selector != "html > body > p:nth-of-type(1) > iframe:nth-of-type(1)" {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
 // What the page asks of Stile itself is no third party's, also on a host of its own.
 func TestScanStilesOwn(t *testing.T) {
 	const page = `<script src="https://c.example/stile/shop.js"></script><noscript><iframe src="https://c.example/stile/shop/banner"></iframe></noscript>`
