@@ -239,7 +239,7 @@ func (r *Report) judge(o *Options, site *consent.Site, list []step, seen *seen) 
 		if site != nil {
 			region := o.Region
 			if region == "" {
-				region = regionUnder(site, r.Regime)
+				region = site.RegionUnder(r.Regime)
 			}
 			v, err := list[i].visit.Of(site, r.Time)
 			if err != nil {
@@ -278,22 +278,6 @@ func permitted(v simulate.Visit, s *State, seen *seen) []string {
 		return nil
 	}
 	return s.Granted
-}
-
-// regionUnder is a region that has a regime of this name; "", for which the strictest stands, where none has.
-func regionUnder(site *consent.Site, regime string) string {
-	for i := range site.Regimes {
-		r := &site.Regimes[i]
-		if r.Name != regime {
-			continue
-		}
-		for _, code := range append(r.Codes(), "ZZ") { // which ISO 3166 gives to no country
-			if site.Regime(code).Name == regime {
-				return code
-			}
-		}
-	}
-	return ""
 }
 
 func originOf(address string) string {

@@ -106,3 +106,19 @@ var (
 	}
 	efta = []string{"IS", "LI", "NO"}
 )
+
+// RegionUnder is a region that has a regime of this name; "", for which the strictest stands, where none has.
+func (s *Site) RegionUnder(name string) string {
+	for i := range s.Regimes {
+		r := &s.Regimes[i]
+		if r.Name != name {
+			continue
+		}
+		for _, code := range append(r.Codes(), "ZZ") { // which ISO 3166 gives to no country
+			if s.Regime(code).Name == name {
+				return code
+			}
+		}
+	}
+	return ""
+}

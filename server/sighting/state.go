@@ -27,7 +27,7 @@ func stateOf(s *tally.Sighting) State {
 
 // decide is what consent.Decide decides for the visitors of a state now. Nothing else says what would have been released.
 func decide(site *consent.Site, s State, now time.Time) consent.Decision {
-	v := consent.Visit{Region: regionUnder(site, s.Regime), GPC: s.GPC, Now: now}
+	v := consent.Visit{Region: site.RegionUnder(s.Regime), GPC: s.GPC, Now: now}
 	if !s.Chosen {
 		if d := consent.Decide(site, v); allows(site, &d, s.Allowed) {
 			return d
@@ -64,22 +64,6 @@ func (s State) choice(site *consent.Site, now time.Time) *consent.Choice {
 	return c
 }
 
-// regionUnder is a region that has a regime of this name; "", for which the strictest stands, where none has.
-func regionUnder(site *consent.Site, regime string) string {
-	for i := range site.Regimes {
-		r := &site.Regimes[i]
-		if r.Name != regime {
-			continue
-		}
-		for _, code := range append(r.Codes(), "ZZ") { // which ISO 3166 gives to no country
-			if site.Regime(code).Name == regime {
-				return code
-			}
-		}
-	}
-	return ""
-}
-
 // words are a state for people.
 func (s State) words(site *consent.Site) string {
 	said := s.said(site)
@@ -91,7 +75,7 @@ func (s State) words(site *consent.Site) string {
 
 func (s State) said(site *consent.Site) string {
 	if !s.Chosen {
-		if r := site.Regime(regionUnder(site, s.Regime)); r.Name == s.Regime && r.Model == consent.OptOut {
+		if r := site.Regime(site.RegionUnder(s.Regime)); r.Name == s.Regime && r.Model == consent.OptOut {
 			return "before a choice, where the law lets tags run until then"
 		}
 		return "before a choice"
