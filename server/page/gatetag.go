@@ -111,7 +111,7 @@ func (w *Writer) scriptTag(b []byte, whole bool) {
 func (w *Writer) delayed(b []byte) bool {
 	kind, _ := w.tag.get(b, "type")
 	text := strings.ToLower(html.UnescapeString(string(kind)))
-	return strings.Contains(text, "lazyload") || strings.Contains(text, "delay") || strings.HasSuffix(text, "-module") || strings.HasSuffix(text, "-text/javascript")
+	return strings.Contains(text, "lazyload") || strings.Contains(text, "delay") || text == "text/partytown" || strings.HasSuffix(text, "-module") || strings.HasSuffix(text, "-text/javascript")
 }
 
 // judgeScript decides what to do with the script that is held, whose code ends there, or is so long already.

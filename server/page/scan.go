@@ -291,7 +291,7 @@ func (s *scan) document(text, waits string, e *element) {
 func running(kind string) bool {
 	kind, _, _ = strings.Cut(strings.ToLower(strings.TrimSpace(kind)), ";")
 	return kind == "" || kind == "module" || strings.HasSuffix(kind, "-module") || strings.Contains(kind, "javascript") ||
-		strings.Contains(kind, "ecmascript") || strings.Contains(kind, "lazyload") || strings.Contains(kind, "delay")
+		strings.Contains(kind, "ecmascript") || strings.Contains(kind, "lazyload") || strings.Contains(kind, "delay") || kind == "text/partytown"
 }
 
 // holders are the attributes by which consent platforms know what waits, and for what.
