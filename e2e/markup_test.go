@@ -21,7 +21,7 @@ var markup = map[string]string{
 	"module":     `<script type="text/plain" data-type="module" data-stile="{c}">import.meta.url;(window.ran=window.ran||[]).push("{id}")</script>`,
 	"iframe":     `<iframe data-stile="{c}" data-src="/test/frame/{id}" title="{id}"></iframe>`,
 	"img":        `<img data-stile="{c}" data-src="/test/gif/{id}" alt="">`,
-	"object":     `<object data-stile="{c}" data-srcset="" data-data="/test/frame/{id}"></object>`,
+	"object":     `<object data-stile="{c}" data-href="" data-stile-data="/test/frame/{id}"></object>`, // as the gate writes it
 	"template":   `<template data-stile="{c}"><script async src="/test/js/{id}"></script><script>(window.ran=window.ran||[]).push("{id}-inline")</script></template>`,
 	"module-src": `<script type="text/plain" data-type="module" data-stile="{c}" data-src="/test/js/{id}"></script>`,
 	"link":       `<link rel="stylesheet" data-stile="{c}" data-href="/test/css/{id}">`,
