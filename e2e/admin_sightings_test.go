@@ -120,6 +120,11 @@ func TestSightings(t *testing.T) {
 			t.Errorf("report %d has %v", i+1, h)
 		}
 	}
+	w.until("the last report's answer", func() bool { // it is noted once the report has been read
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return strings.Count(strings.Join(w.requests, "\n"), "POST /stile/shop/reports 204") >= 4
+	})
 	asked := strings.Join(w.asked(), "\n")
 	if n := strings.Count(asked, "POST /stile/shop/reports 204"); n != 4 || strings.Contains(asked, "OPTIONS /stile/shop/reports") {
 		t.Errorf("the consent host got %d reports, or was asked beforehand:\n%s", n, asked)
