@@ -89,23 +89,22 @@ func (e *remote) migrate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the migrations: %w", err)
 	}
-	// Processes that start together on a new database get into each other's way: all but one of them fail, and look again.
-	for end := time.Now().Add(10 * time.Second); ; {
-		have, known, err := p.GetVersions(ctx)
-		if err == nil && have > known {
-			return fmt.Errorf("the database %s is of version %d, this stile knows up to %d: use a newer stile", e.name, have, known)
+	have, known, err := p.GetVersions(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("reading the version of the database %s: %w", e.name, e.explain(err))
+	case have > known:
+		return fmt.Errorf("the database %s is of version %d, this stile knows up to %d: use a newer stile", e.name, have, known)
+	}
+	for {
+		if _, err = p.Up(ctx); err == nil {
+			return nil
 		}
-		if err == nil {
-			if _, err = p.Up(ctx); err == nil {
-				return nil
-			}
-		}
-		if time.Now().After(end) || ctx.Err() != nil || gone(err) {
+		// Another process that was started at the same time may have been first: then the version has moved on.
+		before := have
+		var lost error
+		if have, _, lost = p.GetVersions(ctx); lost != nil || have == before {
 			return fmt.Errorf("bringing the database to version %d: %w", known, e.explain(err))
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }

@@ -3,13 +3,17 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"io/fs"
 	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	_ "github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
 
 	"github.com/stilehq/stile/server/ledger/postgrestest"
 )
@@ -101,6 +105,66 @@ func TestPostgresAtOnce(t *testing.T) {
 	if v := mustVerify(t, l, nil); v.Size != 4 || v.Records != 4 {
 		t.Errorf("the log: %+v", v)
 	}
+}
+
+// Of processes that all found a new database, one makes its tables, and the others find them made.
+func TestPostgresFoundMade(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	address := postgrestest.Database(t)
+	gate, err := pgx.Connect(ctx, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = gate.Close(context.Background()) }()
+	// What goose itself makes is there, so that the first statement that waits is a migration's.
+	files, err := fs.Sub(migrations, "migrations/postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("pgx", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := p.GetVersions(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{
+		`CREATE FUNCTION wait() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(1); END'`,
+		`CREATE EVENT TRIGGER wait ON ddl_command_start EXECUTE FUNCTION wait()`,
+		`SELECT pg_advisory_lock(1)`,
+	} {
+		if _, err := gate.Exec(ctx, statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const processes = 3
+	var wg sync.WaitGroup
+	for range processes {
+		wg.Go(func() {
+			l, err := Open(ctx, Options{URL: address})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			closeOf(t, l)
+		})
+	}
+	for waiting := 0; waiting < processes; {
+		if err := gate.QueryRow(ctx, `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`).Scan(&waiting); err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	if _, err := gate.Exec(ctx, `SELECT pg_advisory_unlock(1)`); err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
 }
 
 // A server that does not sync each commit by itself does for Stile.
