@@ -227,7 +227,7 @@ func (r *pageReader) file(source, path string) (*readPage, error) {
 	case len(body) > mostPage:
 		return nil, fmt.Errorf("%s: it is larger than %s", name, crawl.Size(mostPage))
 	}
-	if body, err = crawl.UTF8(body, ""); err != nil {
+	if body, err = page.UTF8(body, ""); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return &readPage{name, r.standsAt(source, path), body}, nil

@@ -1,7 +1,6 @@
 package crawl
 
 import (
-	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -12,11 +11,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
-	"unicode/utf8"
 
-	"golang.org/x/net/html/charset"
-	"golang.org/x/text/transform"
-
+	"github.com/stilehq/stile/server/page"
 	"github.com/stilehq/stile/server/reach"
 )
 
@@ -132,7 +128,7 @@ func (a *answer) html(most int64) ([]byte, error) {
 	if sniffed := http.DetectContentType(body); kind == "" && !strings.HasPrefix(sniffed, "text/") {
 		return nil, fmt.Errorf("it is %s, not HTML", sniffed)
 	}
-	return UTF8(body, kind)
+	return page.UTF8(body, kind)
 }
 
 // plain is the body, decompressed, if it is not larger than most.
@@ -173,19 +169,3 @@ func Size(n int64) string {
 	}
 	return fmt.Sprintf("%d MB", n>>20)
 }
-
-// UTF8 turns a page into UTF-8, from the encoding that the header (its Content-Type, or ""), a byte order mark or a meta
-// element names. One that names none is what it is read as by browsers, unless all of it is UTF-8.
-func UTF8(body []byte, contentType string) ([]byte, error) {
-	encoding, name, certain := charset.DetermineEncoding(body, contentType)
-	if name == "utf-8" || !certain && utf8.Valid(body) {
-		return bytes.TrimPrefix(body, mark), nil
-	}
-	text, _, err := transform.Bytes(encoding.NewDecoder(), body)
-	if err != nil {
-		return nil, fmt.Errorf("it is said to be in %s: %w", name, err)
-	}
-	return bytes.TrimPrefix(text, mark), nil
-}
-
-var mark = []byte("\ufeff") // byte order

@@ -87,7 +87,7 @@ func (a *answer) beginning(most int64) ([]byte, error) {
 func readable(text []byte) []byte {
 	var b bytes.Buffer
 	begun := false
-	for line := range bytes.Lines(bytes.TrimPrefix(text, mark)) {
+	for line := range bytes.Lines(bytes.TrimPrefix(text, []byte("\ufeff"))) {
 		key, value, _ := strings.Cut(string(line), ":")
 		value, _, _ = strings.Cut(value, "#")
 		switch strings.ToLower(strings.TrimSpace(key)) {

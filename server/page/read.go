@@ -25,8 +25,7 @@ var (
 	ErrDeep    = errors.New("the page's elements are nested deeper than 512: nothing in it was looked at")
 )
 
-// readPage reads a page and writes it as UTF-8. The charset is that of the byte order mark, the content type or the meta
-// element, in this order; where none says so, UTF-8 if the page can be that, else windows-1252 (HTML, 13.2.3.2).
+// readPage reads a page and writes it as UTF-8.
 func readPage(r io.Reader, contentType string) ([]byte, error) {
 	page, err := io.ReadAll(io.LimitReader(r, MaxPage+1))
 	if err != nil {
@@ -38,17 +37,32 @@ func readPage(r io.Reader, contentType string) ([]byte, error) {
 	if kind, _, err := mime.ParseMediaType(contentType); err == nil && strings.Contains(kind, "/") && kind != "text/html" && kind != "application/xhtml+xml" {
 		return nil, fmt.Errorf("%w: its type is %s", ErrNotHTML, kind)
 	}
-	encoding, _, certain := charset.DetermineEncoding(page[:min(len(page), 1024)], contentType)
-	if certain || !utf8.Valid(page) {
-		if page, err = encoding.NewDecoder().Bytes(page); err != nil {
-			return nil, fmt.Errorf("reading the page: %w", err)
-		}
+	if page, err = UTF8(page, contentType); err != nil {
+		return nil, fmt.Errorf("reading the page: %w", err)
 	}
-	page = bytes.TrimPrefix(page, []byte("\ufeff"))
 	if len(page) > 3*MaxPage/2 {
 		return nil, ErrLarge
 	}
 	return page, isHTML(page)
+}
+
+// UTF8 writes a page as UTF-8, without a byte order mark. Its charset is that of this mark, of the content type ("" where
+// there is none) or of the meta element, in this order; where none says so, UTF-8 if the page can be that, else
+// windows-1252 (HTML, 13.2.3.2). What is none in a page that says it is UTF-8 becomes U+FFFD, as in browsers.
+func UTF8(page []byte, contentType string) ([]byte, error) {
+	encoding, name, certain := charset.DetermineEncoding(page, contentType)
+	switch {
+	case !certain && utf8.Valid(page):
+	case name == "utf-8":
+		page = bytes.ToValidUTF8(page, []byte("\ufffd"))
+	default:
+		text, err := encoding.NewDecoder().Bytes(page)
+		if err != nil {
+			return nil, fmt.Errorf("it is said to be in %s: %w", name, err)
+		}
+		page = text
+	}
+	return bytes.TrimPrefix(page, []byte("\ufeff")), nil
 }
 
 // isHTML tells what is no page: nothing, bytes, JSON, another kind of XML, and text without an element.

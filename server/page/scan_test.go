@@ -304,6 +304,24 @@ func TestScanTakes(t *testing.T) {
 	}
 }
 
+func TestUTF8(t *testing.T) {
+	for _, test := range []struct{ name, body, kind, want string }{
+		{"by header", "<p>caf\xe9", "text/html; charset=iso-8859-1", "<p>café"},
+		{"by meta", "<meta charset=shift_jis><p>\x93\xfa\x96\x7b", "text/html", "<meta charset=shift_jis><p>日本"},
+		{"by mark", "\xff\xfe<\x00p\x00>\x00\xe9\x00", "", "<p>é"},
+		{"the header wins", "<meta charset=koi8-r><p>é", "text/html; charset=utf-8", "<meta charset=koi8-r><p>é"},
+		{"none, but UTF-8", strings.Repeat(" ", 2000) + "é", "", strings.Repeat(" ", 2000) + "é"},
+		{"none, and no UTF-8", "<p>caf\xe9", "", "<p>café"},
+		{"what is none in UTF-8", "<p>caf\xe9 <b>\xff\xfe</b>", "text/html; charset=utf-8", "<p>caf\ufffd <b>\ufffd</b>"},
+		{"unknown", "<p>caf\xe9", "text/html; charset=klingon", "<p>café"},
+	} {
+		got, err := UTF8([]byte(test.body), test.kind)
+		if err != nil || string(got) != test.want {
+			t.Errorf("%s: %q %v", test.name, got, err)
+		}
+	}
+}
+
 func FuzzScan(f *testing.F) {
 	j := NewJudge(nil, library(f))
 	page, err := os.ReadFile("testdata/shop.html")
