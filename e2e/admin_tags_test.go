@@ -138,7 +138,7 @@ func TestAdminSimulator(t *testing.T) {
 			t.Errorf("%s: %s, and stile explain: regime %s, asked %v", query, got, explained.Regime, explained.Ask)
 		}
 	}
-	w.parties.Reset()
+	w.reset()
 	w.loaded()
 	// The frame's page by itself, which its policy holds in the same sandbox.
 	b.load(adminURL + "sites/shop/simulator/banner?region=US-CA&lang=de").await(`document.querySelector('stile-banner')`)
@@ -181,7 +181,7 @@ func TestAdminPreview(t *testing.T) {
 	b := w.open()
 	b.visit(shopURL + "/").decide(reject)
 	b.visit(shopURL + "/") // the browser keeps its own copy of the script
-	w.parties.Reset()
+	w.reset()
 	w.loaded()
 	records := w.records()
 
@@ -215,7 +215,7 @@ func TestAdminPreview(t *testing.T) {
 	}
 	b.picture("admin-preview-page")
 	b.axe("the note of a preview", "stile-preview")
-	w.parties.Reset()
+	w.reset()
 	w.loaded()
 
 	show("region=DE")

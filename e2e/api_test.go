@@ -212,7 +212,7 @@ func TestCSP(t *testing.T) {
 				t.Error("the inline tag did not run")
 			}
 			// The next page: the released tags run at once.
-			w.parties.Reset()
+			w.reset()
 			before := eval[[]string](b, `violations`)
 			b.visit(shopURL + "/test/page")
 			w.received(all)

@@ -21,7 +21,7 @@ func TestB12Autoconsent(t *testing.T) {
 			told.push(m)
 			if (m.type == 'init') setTimeout(() => autoconsentReceiveMessage({ type: 'initResp', rules: { autoconsent: [] }, config: {
 				enabled: true, autoAction: 'optOut', disabledCmps: [], enablePrehide: false, enableCosmeticRules: false, enableGeneratedRules: false,
-				detectRetries: 20, isMainWorld: false, prehideTimeout: 2000, enableHeuristicDetection: true, heuristicMode: 'reject', heuristicPopupSearchTimeout: 5000, visualTest: false, logs: {},
+				detectRetries: 20, isMainWorld: false, prehideTimeout: 2000, enableHeuristicDetection: true, heuristicMode: 'reject', heuristicPopupSearchTimeout: 60000, visualTest: false, logs: {},
 			} }))
 			return Promise.resolve()
 		}
@@ -47,7 +47,7 @@ func TestB12Autoconsent(t *testing.T) {
 					if (end) return JSON.stringify(told)
 					await new Promise(done => setTimeout(done, 20))
 				}
-			})(), new Promise(done => setTimeout(() => done('waited: ' + JSON.stringify(told)), 20000))])`); end != "decided" {
+			})(), new Promise(done => setTimeout(() => done('waited: ' + JSON.stringify(told)), 50000))])`); end != "decided" {
 			t.Errorf("%s: autoconsent did not refuse: %s", what, end)
 			continue
 		}

@@ -76,7 +76,7 @@ func TestB11VendorAdded(t *testing.T) {
 	taker, refuser := keeper.stranger(), keeper.stranger()
 	keeper.visit(shopURL + "/").decide(accept)
 	w.received(all)
-	w.parties.Reset()
+	w.reset()
 	taker.visit(shopURL + "/").decide(accept)
 	w.received(all)
 	refuser.visit(shopURL + "/").decide(reject)
@@ -100,7 +100,7 @@ func TestB11VendorAdded(t *testing.T) {
 		t.Errorf("the dialog says %q of what is new", text)
 	}
 	keeper.click("stile-dialog [value=close]")
-	w.parties.Reset()
+	w.reset()
 	keeper.marked().decide(keep)
 	w.received(nothing) // what runs goes on, and nothing runs twice
 	if !keeper.stillMarked() {
@@ -120,7 +120,7 @@ func TestB11VendorAdded(t *testing.T) {
 	}
 
 	taker.views(shopURL+"/", all)
-	w.parties.Reset()
+	w.reset()
 	taker.decide(take)
 	w.received(map[string]int{"video": 1})
 	for _, path := range []string{"/", "/basket"} {
@@ -140,7 +140,7 @@ func TestB11PurposeAdded(t *testing.T) {
 	taker, refuser := keeper.stranger(), keeper.stranger()
 	keeper.visit(shopURL + "/").decide(accept)
 	w.received(all)
-	w.parties.Reset()
+	w.reset()
 	taker.visit(shopURL + "/").decide(accept)
 	w.received(all)
 	refuser.visit(shopURL + "/").decide(reject)
@@ -163,7 +163,7 @@ func TestB11PurposeAdded(t *testing.T) {
 	}
 
 	taker.views(shopURL+"/", all)
-	w.parties.Reset()
+	w.reset()
 	taker.decide(take)
 	w.received(map[string]int{"video": 1})
 	taker.views(shopURL+"/basket", with("video"))
@@ -193,7 +193,7 @@ func TestB11PolicyMaterial(t *testing.T) {
 
 	look := func(when, summary string) {
 		t.Helper()
-		w.parties.Reset()
+		w.reset()
 		b.emptyCache().visit(shopURL + "/basket").asks(when)
 		if title := b.told(banner + " h2"); title != "Your choice on cookies" {
 			t.Errorf("%s: the banner is headed %q", when, title)
@@ -259,7 +259,7 @@ func TestB11PolicySmall(t *testing.T) {
 	}
 	second.hide()
 	b.visit(shopURL + "/") // the page before goes to the back/forward cache with its note
-	w.parties.Reset()
+	w.reset()
 	w.loaded()
 	w.asked()
 	b.marked().click("stile-note button")
@@ -306,7 +306,7 @@ func TestF9ControllerChanged(t *testing.T) {
 	w.reconfigure(func(text string) string { return strings.Replace(text, "name: EasyDser", "name: Newfield Shops", 1) }, "reloaded")
 	w.loaded()
 	for _, visitor := range []*tab{b, refuser} {
-		w.parties.Reset()
+		w.reset()
 		visitor.emptyCache().visit(shopURL + "/basket").asks("F9")
 		if text := visitor.told(banner); !strings.Contains(text, "Newfield Shops is now responsible for this site, so we ask you again.") || strings.Contains(text, "EasyDser") {
 			t.Errorf("the banner reads %q", text)
@@ -363,7 +363,7 @@ func TestF9NextPolicy(t *testing.T) {
 	w.stop()
 	w.writeConfig(next(day(-1)))
 	w.start()
-	w.parties.Reset()
+	w.reset()
 	b.emptyCache().visit(shopURL + "/basket").asks("on its day")
 	if text := b.told(banner); !strings.Contains(text, "so we ask you again. Nothing is sold any more.") {
 		t.Errorf("the banner reads %q", text)
@@ -382,7 +382,7 @@ func TestB10BackAfterChoice(t *testing.T) {
 	b.asks("before a choice")
 	b.visit(mobileURL + "/basket").decide(accept)
 	w.received(all)
-	w.parties.Reset()
+	w.reset()
 	if !b.previous() {
 		t.Error("Chromium did not use the back/forward cache: this test saw an ordinary page view")
 	}
@@ -395,7 +395,7 @@ func TestB10BackAfterChoice(t *testing.T) {
 	b.granted("functional", "analytics", "marketing")
 
 	// Refused meanwhile, the page that comes back runs nothing.
-	w.parties.Reset()
+	w.reset()
 	other := b.stranger().visit(shopURL + "/")
 	other.asks("before a choice")
 	other.visit(mobileURL + "/").decide(reject)

@@ -71,7 +71,7 @@ func TestEachCategory(t *testing.T) {
 			b := w.open().visit(shopURL + "/")
 			b.click(choose).click(dialog + " [value=" + category + "]").decide(dialogSave)
 			w.received(want)
-			w.parties.Reset()
+			w.reset()
 			b.visit(shopURL + "/basket")
 			w.received(want)
 			if got := eval[[]string](b, "stile.choice.granted"); !cmp.Equal(got, []string{category}) {
@@ -105,7 +105,7 @@ func TestAcceptAll(t *testing.T) {
 	if !eval[bool](b, "window.loyalty === 1") {
 		t.Error("the inline tag did not run")
 	}
-	w.parties.Reset()
+	w.reset()
 	w.asked()
 	b.visit(shopURL + "/basket")
 	w.received(all)

@@ -59,7 +59,7 @@ func TestCrossSite(t *testing.T) {
 	b.settle()
 	b.views(outletURL+"/", map[string]int{"chat": 1})
 	b.forget()
-	w.parties.Reset()
+	w.reset()
 	b.visit(outletURL + "/basket").asks("all cookies deleted")
 }
 
@@ -74,7 +74,7 @@ func TestCrossSiteForged(t *testing.T) {
 		"cut short": good[:len(good)-8], "changed": "A" + good[1:], "made up": "analytics,functional,marketing", "empty": "",
 	} {
 		b.plant("www.outlet.test", "stile_shop", value)
-		w.parties.Reset()
+		w.reset()
 		b.visit(outletURL + "/basket").asks(name)
 	}
 	b.plant("www.outlet.test", "stile_shop", good)
@@ -87,7 +87,7 @@ func TestCrossSiteDoesNotLeak(t *testing.T) {
 	b := w.open().visit(shopURL + "/")
 	b.decide(accept)
 	b.views(shopURL+"/", all)
-	w.parties.Reset()
+	w.reset()
 	b.visit(outletURL + "/").asks("another site")
 	b.granted()
 

@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -109,15 +110,20 @@ func (d *deployed) answers(t *testing.T) {
 	}
 }
 
-// freePort is one that nobody listens on at the moment: nginx does not tell which it was given.
+// freePort is an address on which nobody listens at the moment, for what does not tell which it was given. It is below those
+// that the kernel gives to outgoing connections (32768 and up), of which browsers make many meanwhile.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for attempt := 0; ; attempt++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(22000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
+		if attempt == 100 {
+			t.Fatal(err)
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // writeCertificate writes the throw-away certificate as nginx reads it.
@@ -477,10 +483,8 @@ func inImage(t *testing.T, list []instruction, binary string) *deployed {
 		t.Fatalf("USER %s: %v", last(list, "USER"), err)
 	}
 	root, volume := t.TempDir(), last(list, "VOLUME")
-	text, err := os.ReadFile(binary)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(root, args[0]), text, 0o755)
-	}
+	// By another process: a file that is open for writing in this one cannot be started, nor while what it starts holds it.
+	err := exec.Command("cp", binary, filepath.Join(root, args[0])).Run()
 	if err == nil {
 		err = os.MkdirAll(filepath.Join(root, "etc/stile"), 0o755)
 	}

@@ -125,7 +125,7 @@ func TestEmbedsOnce(t *testing.T) {
 		for _, id := range []string{"attr", "percent", "plain"} {
 			b.held(id)
 		}
-		w.parties.Reset()
+		w.reset()
 		w.loaded() // the browser may tell of a film after its company was asked
 		b.granted()
 	}
@@ -143,7 +143,7 @@ func TestEmbedsAlways(t *testing.T) {
 	for _, id := range frames {
 		b.visit(shopURL + "/test/films").held(id)
 	}
-	w.parties.Reset()
+	w.reset()
 	w.loaded()
 	eval[bool](b, `(window.decided = new Promise(done => document.addEventListener('stile:choice', done, {once: true})), true)`)
 	b.clickIn("attr", "always")
@@ -159,7 +159,8 @@ func TestEmbedsAlways(t *testing.T) {
 	}
 	b.views(shopURL+"/test/films", map[string]int{"video": len(frames), "chat": 1, "counter": 2})
 
-	w.parties.Reset()
+	w.reset()
+	w.loaded()
 	b.loads(func() { b.say(`stile.accept(['analytics'])`) }).settle()
 	for _, id := range frames {
 		b.held(id)
@@ -180,7 +181,7 @@ func TestEmbedsUndecided(t *testing.T) {
 	}
 
 	// Elements that are added later wait as well.
-	w.parties.Reset()
+	w.reset()
 	b.say(`document.body.insertAdjacentHTML('beforeend', '` + waiting("late", "width=300 height=200") + `')`)
 	if text := b.held("late"); !strings.Contains(text, "video.example") {
 		t.Errorf("the placeholder of what was added later reads %q", text)
@@ -201,7 +202,7 @@ func TestEmbedsUndecided(t *testing.T) {
 		t.Errorf("%d records of films that were shown once", n)
 	}
 
-	w.parties.Reset()
+	w.reset()
 	b.visit(shopURL + "/test/film").held("one")
 	w.received(nothing)
 	eval[bool](b, `(window.decided = new Promise(done => document.addEventListener('stile:choice', done, {once: true})), true)`)
@@ -334,7 +335,7 @@ func TestEmbedsCSP(t *testing.T) {
 	b := w.open().visit(shopURL + "/").decide(reject)
 	thrown := b.errors()
 	for name := range pages {
-		w.parties.Reset()
+		w.reset()
 		b.visit(shopURL + "/test/" + name)
 		b.held("one")
 		if got := eval[string](b, `(e => getComputedStyle(e).position + ' ' + e.getBoundingClientRect().width)(document.querySelector('#one').contentDocument.querySelector('stile-embed'))`); got != "fixed 400" {

@@ -125,7 +125,7 @@ func engineWithdraw(t *testing.T, comes start) {
 			t.Fatalf("%s was not set: %+v", name, v.jar())
 		}
 	}
-	w.parties.Reset()
+	w.reset()
 	v.withdraw()
 	w.received(nothing)
 	w.asked()
@@ -230,7 +230,7 @@ func engineDeleted(t *testing.T, comes start) {
 	v.views(shopURL+"/", all)
 
 	v.forget("stile_shop", "stile_shop_state")
-	w.parties.Reset()
+	w.reset()
 	v.visit(shopURL + "/basket").asks("both cookies deleted")
 	v.granted()
 	v.visit(shopURL + "/").asks("the page after")
@@ -240,7 +240,7 @@ func engineDeleted(t *testing.T, comes start) {
 	w.received(all)
 	v.views(shopURL+"/", all)
 	v.forget("stile_shop")
-	w.parties.Reset()
+	w.reset()
 	v.visit(shopURL + "/basket").asks("the choice deleted behind its mirror")
 	if c := v.cookie("stile_shop_state"); c != nil {
 		t.Errorf("the mirror of no choice is left: %+v", *c)
@@ -255,7 +255,7 @@ func engineSecondTab(t *testing.T, comes start) {
 	second.behind(shopURL + "/basket").asks("before a choice")
 	first.decide(accept)
 	w.received(all)
-	w.parties.Reset()
+	w.reset()
 	first.must(first.e.close())
 	second.await("document.visibilityState == 'visible' && stile.choice.made")
 	second.settle()
@@ -266,12 +266,12 @@ func engineSecondTab(t *testing.T, comes start) {
 	}
 
 	third := second.tab()
-	w.parties.Reset()
+	w.reset()
 	third.behind(shopURL + "/")
 	w.received(all)
 	read[bool](third, "window.marker = true")
 	second.withdraw()
-	w.parties.Reset()
+	w.reset()
 	second.must(second.e.close())
 	// The chat runs there, and cannot be stopped otherwise than by loading the page anew.
 	third.await("document.visibilityState == 'visible' && !window.marker && window.stile?.choice")
@@ -297,7 +297,7 @@ func engineBack(t *testing.T, comes start) {
 				read[bool](v, "stile.withdraw().then(() => true)")
 				v.settle()
 			}
-			w.parties.Reset()
+			w.reset()
 			w.loaded()
 			v.must(v.e.back())
 			v.await("location.pathname == '/test/one' && window.stile?.choice?.made && !stile.choice.granted.length")
@@ -506,7 +506,7 @@ func (v *visitor) visit(url string) *visitor {
 // views goes to a page, on which third parties get what is wanted and no more, and nobody is asked.
 func (v *visitor) views(url string, want map[string]int) {
 	v.t.Helper()
-	v.w.parties.Reset()
+	v.w.reset()
 	v.visit(url)
 	v.w.received(want)
 	if v.shows(banner) {

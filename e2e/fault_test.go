@@ -49,7 +49,7 @@ func TestA7HostDown(t *testing.T) {
 	// A choice that the page cannot have checked releases nothing: the mirror says otherwise than the copy.
 	w.stop()
 	b.plant(".shop.test", "stile_shop_state", "AAAAAAAA")
-	w.parties.Reset()
+	w.reset()
 	w.loaded()
 	b.load(shopURL + "/basket").whole("host down, another state")
 	b.frame()
@@ -104,7 +104,7 @@ func TestA9HostDownAtWithdrawal(t *testing.T) {
 	w.received(map[string]int{"counter": 2})
 	b.openDialog()
 	w.stop()
-	w.parties.Reset()
+	w.reset()
 	b.click(dialog + " [name=accept][value=none]")
 	b.do(chromedp.WaitVisible(chromedp.CSS(dialog + " [role=status]")))
 	b.say("houseCounter.page()")

@@ -109,7 +109,7 @@ func TestA3Forged(t *testing.T) {
 			}
 			for name, value := range bad {
 				plant(value)
-				w.parties.Reset()
+				w.reset()
 				b.visit(place.page + "/").asks(name)
 				b.granted()
 				b.visit(place.page + "/basket").asks(name + ", the second page")

@@ -551,7 +551,7 @@ func TestF4WithoutJavaScript(t *testing.T) {
 	if r := child.record(); r.Action != "guardian" || r.Subject != refused.Subject {
 		t.Errorf("the record is %+v", r)
 	}
-	w.parties.Reset()
+	w.reset()
 	w.loaded()
 	child.scripts(true).views(shopURL+"/", map[string]int{"counter": 2})
 

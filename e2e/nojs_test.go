@@ -236,7 +236,7 @@ func TestA7Frame(t *testing.T) {
 	w.until("the preferences", func() bool { return slices.Contains(w.asked(), "GET /stile/shop/preferences 200") })
 	b.load(consentURL + "/stile/shop/preferences").click("[value=analytics]").submit("form .b button:last-child")
 	for _, path := range []string{"/", "/basket"} {
-		w.parties.Reset()
+		w.reset()
 		b.load(shopURL + path)
 		w.received(map[string]int{"counter": 1})
 		if q := w.parties.Log()[0].Query; q != "site=pixel&u=http%3A%2F%2Fwww.shop.test%2F" {
@@ -244,7 +244,7 @@ func TestA7Frame(t *testing.T) {
 		}
 	}
 
-	w.parties.Reset()
+	w.reset()
 	b.load(consentURL + "/stile/shop/preferences").submit("form[action$=withdraw] button")
 	b.load(shopURL + "/")
 	w.received(nothing)
@@ -253,13 +253,13 @@ func TestA7Frame(t *testing.T) {
 	b.framed("[name=accept][value=all]")
 	w.saved()
 	w.received(map[string]int{"counter": 1, "pixel-a": 1, "pixel-b": 1})
-	w.parties.Reset()
+	w.reset()
 	b.load(shopURL + "/product/kettle")
 	w.received(map[string]int{"counter": 1, "pixel-a": 1, "pixel-b": 1})
 
 	// D2: the signal withholds what is sold, in the frame as well; D3: a visitor who is asked is told.
 	b.signal()
-	w.parties.Reset()
+	w.reset()
 	b.load(shopURL + "/")
 	w.received(map[string]int{"counter": 1})
 	b.forget()
@@ -303,11 +303,11 @@ func TestC9Frame(t *testing.T) {
 		t.Errorf("%d cookies of the choice", found)
 	}
 	for range 2 {
-		w.parties.Reset()
+		w.reset()
 		b.load("https://www.outlet.test/test/page")
 		w.received(map[string]int{"counter": 1, "pixel-a": 1, "pixel-b": 1})
 	}
-	w.parties.Reset()
+	w.reset()
 	b.load("https://www.shop.test/test/page")
 	w.received(nothing)
 	b.framed("[name=accept][value=none]")

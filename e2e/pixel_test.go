@@ -74,7 +74,11 @@ func (f *far) forwarding() settings {
 
 // asksPixel counts the requests for the pixel that reached the consent host, of all that did since the last call.
 func (w *world) asksPixel() int {
-	return len(slices.DeleteFunc(w.asked(), func(r string) bool { return !strings.HasPrefix(r, "GET /stile/shop/pixel/far-pixel.gif?") }))
+	return len(slices.DeleteFunc(w.asked(), func(r string) bool { return !forPixel(r) }))
+}
+
+func forPixel(request string) bool {
+	return strings.HasPrefix(request, "GET /stile/shop/pixel/far-pixel.gif?")
 }
 
 // metric is a line of the server's metrics.
@@ -130,6 +134,7 @@ func TestPixelThroughGate(t *testing.T) {
 			w.loaded()
 			b.decide(accept)
 			w.until("the vendor's request", func() bool { n, _ := f.counts(); return n > 0 })
+			w.until("the answer to the page's", func() bool { return slices.ContainsFunc(w.peek(), forPixel) })
 			if n := w.asksPixel(); n != 1 {
 				t.Errorf("accepted, the page asked for the pixel %d times", n)
 			}

@@ -62,7 +62,7 @@ func TestRegimeOptOut(t *testing.T) {
 	b.views(shopURL+"/", all)
 	b.loads(func() { b.click(reject) }).settle()
 	b.clean()
-	w.parties.Reset()
+	w.reset()
 	w.loaded()
 	for _, path := range []string{"/", "/basket", "/product/kettle"} {
 		b.views(shopURL+path, nothing)
@@ -83,7 +83,7 @@ func TestRegimeNoticeOnly(t *testing.T) {
 	if !b.stillMarked() {
 		t.Error("the page was loaded anew for a tag that can be stopped")
 	}
-	w.parties.Reset()
+	w.reset()
 	b.say("houseCounter.page()")
 	b.clean()
 	b.views(shopURL+"/basket", nothing)
@@ -163,7 +163,7 @@ func TestF10NoticeOnlySaysSo(t *testing.T) {
 	if on := eval[[]string](b, `[...document.querySelectorAll('`+dialog+` input')].filter(i => i.checked).map(i => i.value)`); !cmp.Equal(on, []string{"analytics"}) {
 		t.Errorf("the dialog shows %q as on", on)
 	}
-	w.parties.Reset()
+	w.reset()
 	b.click(dialog + " [value=analytics]").click(dialog + " [value=functional]").decide(dialogSave)
 	w.received(map[string]int{"chat": 1})
 	b.say("window.houseCounter && houseCounter.page()")
@@ -194,9 +194,9 @@ func TestF13DoNotSell(t *testing.T) {
 	if title, says := b.told(banner+" h2"), b.told(doNotSell); title != "Your privacy choices" || says != "Do not sell or share my personal information" {
 		t.Errorf("the banner is headed %q, and offers %q", title, says)
 	}
-	w.parties.Reset()
+	w.reset()
 	b.loads(func() { b.click(doNotSell) }).settle()
-	w.parties.Reset()
+	w.reset()
 	w.loaded()
 	for _, path := range []string{"/", "/basket"} {
 		b.views(shopURL+path, unsold)
@@ -265,7 +265,7 @@ func TestF2NewRecipient(t *testing.T) {
 	b.decide(keep)
 	b.views(shopURL+"/", only)
 	b.notAsked("kept")
-	w.parties.Reset()
+	w.reset()
 	b.openDialog().click(dialog + " [value=film]").decide(dialogSave)
 	w.received(map[string]int{"video": 1})
 	b.views(shopURL+"/", map[string]int{"pixel-b": 1, "video": 1})

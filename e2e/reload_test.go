@@ -39,7 +39,7 @@ func TestB11TagAdded(t *testing.T) {
 	if b.shows(banner) {
 		t.Error("the visitor is asked again")
 	}
-	w.parties.Reset()
+	w.reset()
 	refuser.visit(shopURL + "/basket")
 	w.received(nothing)
 	if refuser.shows(banner) {
@@ -84,7 +84,7 @@ func TestReloadBadFile(t *testing.T) {
 		t.Error("a new visitor is not asked")
 	}
 	counted := map[string]int{"counter": 2}
-	w.parties.Reset()
+	w.reset()
 	eval[bool](fresh, `stile.accept(["analytics"]).then(() => true)`)
 	// What was just released is waited for, or it would be counted with the next page.
 	w.received(counted)
@@ -109,7 +109,7 @@ func TestB11PolicyChanged(t *testing.T) {
 	w.reconfigure(func(text string) string {
 		return strings.Replace(text, "version: 2026-11-01", "version: 2026-12-01", 1)
 	}, "reloaded")
-	w.parties.Reset()
+	w.reset()
 	b.visit(shopURL + "/basket").asks("another policy")
 	b.decide(accept)
 	w.received(all)

@@ -51,7 +51,7 @@ func TestRotation(t *testing.T) {
 			if tt.config != nil {
 				late.emptyCache() // with a shared cookie the browser's copy holds for an hour
 			}
-			w.parties.Reset()
+			w.reset()
 			late.visit(shopURL + "/basket").asks("the key is gone")
 			late.decide(accept)
 			late.views(shopURL+"/", all)

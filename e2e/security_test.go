@@ -158,7 +158,7 @@ func TestPolicyOfState(t *testing.T) {
 			b.settle()
 		}
 		site.policy.Store(policy)
-		w.parties.Reset()
+		w.reset()
 		w.loaded()
 		served.reset()
 		b.visit(shopURL + "/test/page")
@@ -194,7 +194,7 @@ func TestPolicyOfState(t *testing.T) {
 			if slices.Contains(categories, category) {
 				continue
 			}
-			w.parties.Reset()
+			w.reset()
 			for kind, load := range map[string]string{
 				"img-src": `new Image().src = '%s'`, "script-src-elem": `document.head.append(Object.assign(document.createElement('script'), {src: '%s'}))`,
 				"connect-src": `fetch('%s').catch(() => 0)`, "frame-src": `document.body.append(Object.assign(document.createElement('iframe'), {src: '%s'}))`,
@@ -216,7 +216,7 @@ func TestPolicyOfState(t *testing.T) {
 			} else {
 				b.loads(func() { b.say(`stile.withdraw().catch(() => 0)`) })
 			}
-			w.parties.Reset()
+			w.reset()
 			served.reset()
 			w.loaded()
 			b.visit(shopURL + "/test/page")
@@ -254,7 +254,7 @@ func TestPolicyOutgrown(t *testing.T) {
 		t.Errorf("%d records, want one", n)
 	}
 	site.policy.Store(policies["everything accepted"])
-	w.parties.Reset()
+	w.reset()
 	w.loaded()
 	b.watch()
 	b.visit(shopURL + "/test/page")
@@ -320,7 +320,7 @@ func TestPolicyByNonce(t *testing.T) {
 			}
 			check("after accepting")
 			served.reset()
-			w.parties.Reset()
+			w.reset()
 			b.visit(shopURL + "/test/page")
 			check("on the next page")
 			if got := eval[string](b, `getComputedStyle(document.querySelector('stile-control')).position`); got != "fixed" {
@@ -329,7 +329,7 @@ func TestPolicyByNonce(t *testing.T) {
 
 			b.loads(func() { b.say(`stile.withdraw().catch(() => 0)`) }).settle()
 			served.reset()
-			w.parties.Reset()
+			w.reset()
 			b.visit(shopURL + "/test/page").held("film")
 			b.unbroken("taken back")
 			if len(served.list()) > 0 || len(b.ran()) > 0 {
@@ -397,7 +397,7 @@ func TestIntegrityMismatch(t *testing.T) {
 		b.granted("functional", "analytics", "marketing")
 		if when == "after accepting" {
 			served.reset()
-			w.parties.Reset()
+			w.reset()
 			b.visit(shopURL + "/test/page")
 		}
 	}

@@ -105,10 +105,11 @@ func (s spa) world(t *testing.T) (*world, *tab) {
 		window.shifts = []
 		new PerformanceObserver(list => shifts.push(...list.getEntries().filter(e => e.sources.some(s => s.node?.closest?.('stile-banner, stile-room'))).map(e => e.value))).observe({type: 'layout-shift', buffered: true})
 		window.skipped = []
+		window.during = null
 		const start = document.startViewTransition
 		if (start) document.startViewTransition = function (draw) {
 			const transition = start.call(document, draw)
-			transition.ready.catch(why => skipped.push(String(why)))
+			transition.ready.then(() => { during = document.getAnimations().map(a => a.effect.pseudoElement || '') }, why => skipped.push(String(why)))
 			return transition
 		}`)
 	return w, b
@@ -341,6 +342,7 @@ func TestSPAPageViewsOnce(t *testing.T) {
 // withMarkup adds what the markup of the routes sent, which TestSPAGatedMarkup looks after.
 func (s spa) withMarkup(want map[string]int, w *world) map[string]int {
 	want = maps.Clone(want)
+	w.landed()
 	for _, hit := range w.parties.Log() {
 		if strings.Contains(hit.Query, "event=") || hit.Party == "video" {
 			want[hit.Party]++
@@ -406,7 +408,7 @@ func TestSPAGatedMarkup(t *testing.T) {
 		markup("pixel-b", "event=hours", 1)
 		// On another document: Chromium takes a picture that this one had already from its memory.
 		b.visit(s.url(s.home))
-		w.parties.Reset()
+		w.reset()
 		walk(0, 0)
 		markup("video", "", 1)
 		markup("counter", "event=hours", 1)
@@ -446,7 +448,7 @@ func TestSPABackForwardCache(t *testing.T) {
 		b.await(`[...document.querySelectorAll('iframe[src]')].every(f => performance.getEntriesByName(f.src).length)`)
 		b.visit(s.url(s.home))
 		w.until("pixel-a to be told of the second visit", func() bool { return w.events("pixel-a", "u=") >= 2 })
-		w.parties.Reset()
+		w.reset()
 		w.loaded()
 
 		if !b.previous() {
@@ -494,7 +496,7 @@ func TestSPAWithdrawal(t *testing.T) {
 				}
 				s.at(b, s.walk[0])
 				b.granted()
-				w.parties.Reset()
+				w.reset()
 				w.loaded()
 				for _, path := range s.walk[1:] {
 					s.to(b, path)
@@ -513,8 +515,8 @@ func TestSPAViewTransition(t *testing.T) {
 	_, b := s.world(t)
 	complaints := b.complaints()
 	b.visit(s.url(s.home)).markBanner()
-	b.click(`nav a[href="/ink/"]`).await(`document.activeViewTransition`)
-	during := eval[[]string](b, `document.activeViewTransition.ready.then(() => document.getAnimations().map(a => a.effect.pseudoElement || '').filter(name => name.includes('(stile-banner)')))`)
+	b.click(`nav a[href="/ink/"]`).await(`during`)
+	during := eval[[]string](b, `during.filter(name => name.includes('(stile-banner)'))`)
 	seen := map[string]int{}
 	for _, name := range during {
 		seen[name]++
@@ -631,7 +633,7 @@ func TestSPAScriptAgain(t *testing.T) {
 	}
 	w.received(all)
 	b.loads(func() { b.say("stile.withdraw()") }).settle()
-	w.parties.Reset()
+	w.reset()
 	eval[bool](b, again)
 	b.settle().granted()
 	w.received(nothing)

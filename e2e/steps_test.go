@@ -212,7 +212,7 @@ func (b *tab) granted(want ...string) {
 // views goes to a page, on which third parties get what is wanted and no more.
 func (b *tab) views(url string, want map[string]int) {
 	b.t.Helper()
-	b.w.parties.Reset()
+	b.w.reset()
 	b.visit(url)
 	b.w.received(want)
 }

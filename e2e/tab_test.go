@@ -54,8 +54,14 @@ func (b *tab) fresh(opts ...chromedp.ContextOption) *tab {
 		b.t.Fatal(err)
 	}
 	if err := chromedp.Listen(ctx, func(event any) {
-		if sent, ok := event.(*network.EventRequestWillBeSent); ok {
-			b.w.sent(sent.Request.URL)
+		switch e := event.(type) {
+		case *network.EventRequestWillBeSent:
+			b.w.sent(e.Request.URL)
+			b.w.flies(under{ctx, e.RequestID}, e.Request.URL)
+		case *network.EventLoadingFinished:
+			b.w.lands(under{ctx, e.RequestID})
+		case *network.EventLoadingFailed:
+			b.w.lands(under{ctx, e.RequestID})
 		}
 	}); err != nil {
 		b.t.Fatal(err)
@@ -131,6 +137,8 @@ func (b *tab) decide(selector string) *tab {
 	eval[bool](b, `(window.decided = new Promise(done => document.addEventListener('stile:choice', done, {once: true})), true)`)
 	b.click(selector)
 	eval[bool](b, `decided.then(() => true)`)
+	// The copy that later pages use is fetched behind the page's back.
+	b.await(`performance.getEntriesByType('resource').some(e => e.initiatorType == 'fetch' && /[/]stile[/][^/?]+[.]js$/.test(e.name))`)
 	return b.settle()
 }
 

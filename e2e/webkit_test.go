@@ -42,13 +42,11 @@ func (p webkitGTK) visitor(w *world) engine {
 	t := w.t
 	t.Helper()
 	display := screen(t, p.screen)
-	listener, err := net.Listen("tcp", "127.0.0.1:0") // the driver does not choose a port by itself
+	host := freePort(t) // the driver does not choose one by itself
+	_, port, err := net.SplitHostPort(host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	host := listener.Addr().String()
-	_, port, _ := net.SplitHostPort(host)
-	listener.Close()
 	home := t.TempDir()
 	cmd := exec.Command(p.driver, "--port="+port)
 	cmd.Env = append(os.Environ(), "DISPLAY="+display, "GDK_BACKEND=x11", "HOME="+home, "XDG_CACHE_HOME="+home, "XDG_CONFIG_HOME="+home,

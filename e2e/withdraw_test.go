@@ -68,7 +68,7 @@ func TestC3Withdraw(t *testing.T) {
 			eval[bool](b, `delete localStorage.own`)
 			b.clean()
 			b.granted()
-			w.parties.Reset()
+			w.reset()
 			w.loaded()
 			b.say("window.houseCounter && houseCounter.page()")
 			for _, path := range []string{"/basket", "/product/kettle", "/"} {
@@ -100,7 +100,7 @@ func TestC3WithdrawWithoutReload(t *testing.T) {
 			b.click(choose).click(dialog + " [value=analytics]").decide(dialogSave)
 			w.received(map[string]int{"counter": 2})
 			b.marked()
-			w.parties.Reset()
+			w.reset()
 			eval[bool](b, withdraw+".then(() => true)")
 			b.settle()
 			if !b.stillMarked() {

@@ -29,6 +29,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/network"
+
 	"github.com/stilehq/stile/examples/shop"
 	"github.com/stilehq/stile/examples/shop/thirdparty"
 )
@@ -73,6 +75,7 @@ type world struct {
 	stile    *exec.Cmd
 	target   *url.URL // of the running stile serve, nil when it is down
 	requests []string // that reached the consent host: "GET /stile/shop.js 200"
+	flying   map[under]bool
 	loads    []string // URLs that the browser's pages asked for, from wherever
 	vendors  []string // hosts
 	script   string   // that they answer with
@@ -90,7 +93,7 @@ func newWorld(t *testing.T, s settings) *world {
 	t.Helper()
 	chromium(t)
 	t.Parallel() // a world has ports, a data folder and browsers of its own
-	w := &world{t: t, parties: thirdparty.New(), folder: t.TempDir(), vendors: s.vendors, script: s.vendorScript, env: s.env}
+	w := &world{t: t, parties: thirdparty.New(), folder: t.TempDir(), flying: map[under]bool{}, vendors: s.vendors, script: s.vendorScript, env: s.env}
 	t.Cleanup(w.parties.Close)
 	pages := shop.Handler(shop.Options{
 		Script: consentURL + "/stile/shop.js", Frame: consentURL + "/stile/shop/banner", Policy: consentURL + "/stile/shop/policy", Video: "https://video.example", Parties: w.parties, CSP: s.csp,
@@ -220,6 +223,55 @@ func (w *world) sent(address string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.loads = append(w.loads, address)
+}
+
+// under is a request to a third party that is under way.
+type under struct {
+	tab context.Context
+	id  network.RequestID
+}
+
+// flies notes a request of a tab's page to a third party, and lands that it was answered, or failed.
+func (w *world) flies(r under, address string) {
+	if u, err := url.Parse(address); err == nil && strings.HasSuffix(u.Hostname(), ".example") {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.flying[r] = true
+	}
+}
+
+func (w *world) lands(r under) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.flying, r)
+}
+
+// landed waits until nothing is under way to third parties. What they hold back, and what outlived its page so that its end
+// is told to nobody, is waited for in vain, and not for long.
+func (w *world) landed() {
+	tick, limit := time.NewTicker(10*time.Millisecond), time.After(5*time.Second)
+	defer tick.Stop()
+	for {
+		w.mu.Lock()
+		waiting := len(w.flying) > 0
+		w.mu.Unlock()
+		if !waiting {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-limit:
+			w.mu.Lock()
+			clear(w.flying)
+			w.mu.Unlock()
+		}
+	}
+}
+
+// reset empties the third parties' log, once what is under way to them is in it.
+func (w *world) reset() {
+	w.landed()
+	w.parties.Reset()
 }
 
 // loaded returns what pages asked of hosts that are not the site's own, and forgets it.

@@ -154,16 +154,23 @@ func (w *world) sendJSON(body string, headers ...string) (*http.Response, string
 // queued is how many messages were ever taken, once none of them waits any more.
 func (w *world) queued() uint64 {
 	w.t.Helper()
+	s := w.waiting(0)
+	return s.Sent + s.Failed + s.Dropped
+}
+
+// waiting is what the outbox tells once so many messages wait.
+func (w *world) waiting(n int) outbox.Stats {
+	w.t.Helper()
 	late := time.After(time.Minute)
 	for tick := time.NewTicker(time.Millisecond); ; {
 		s := w.s.outbox.Stats()
-		if s.Waiting == 0 {
-			return s.Sent + s.Failed + s.Dropped
+		if s.Waiting == n {
+			return s
 		}
 		select {
 		case <-tick.C:
 		case <-late:
-			w.t.Fatalf("they are not sent: %+v", s)
+			w.t.Fatalf("not %d messages wait: %+v", n, s)
 		}
 	}
 }

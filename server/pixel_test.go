@@ -309,6 +309,7 @@ func TestPixelForgotten(t *testing.T) {
 			w.get("/stile/shop/pixel/house.gif")
 			w.get("/stile/shop/pixel/ads.gif")
 			v.next(t) // it is tried, and waits: with it the other
+			w.waiting(2)
 			tt.act(w)
 			if got := w.s.outbox.Stats(); got.Waiting != tt.left || got.Dropped != uint64(2-tt.left) {
 				t.Errorf("%+v, want %d waiting", got, tt.left)

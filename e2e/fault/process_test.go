@@ -23,7 +23,7 @@ import (
 )
 
 // patience bounds every wait for something that is to happen.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // secrets are the keys that all processes of all tests share.
 var secrets = struct{ cookie, receipt, log string }{strings.Repeat("c1", 32), strings.Repeat("e2", 32), strings.Repeat("f3", 32)}
