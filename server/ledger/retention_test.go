@@ -139,6 +139,9 @@ func testRetireReturning(t *testing.T, open opener) {
 
 // One step is bounded, whatever there is to do, and the walk ends.
 func testRetireSteps(t *testing.T, open opener) {
+	if testing.Short() {
+		t.Skip("skipped with -short: 3,400 records take minutes under the race detector, and TestBytes has as many writers")
+	}
 	l := open(t)
 	const visitors, each = 30, 80 // 2,400 records
 	old := noon.AddDate(-9, 0, 0)

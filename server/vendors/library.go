@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -25,8 +26,10 @@ type Library struct {
 	modes   map[string]*mode
 }
 
-// New reads the embedded library. Its error is a mistake in the library itself.
-func New() (*Library, error) { return read(files) }
+// New is the embedded library, which a process reads once. Its error is a mistake in the library itself.
+func New() (*Library, error) { return embedded() }
+
+var embedded = sync.OnceValues(func() (*Library, error) { return read(files) })
 
 // Find returns the vendor of an id or alias, or nil. It belongs to the library and is not to be changed.
 func (l *Library) Find(id string) *Vendor { return l.names[id] }
