@@ -80,7 +80,7 @@ type eraseRecords struct {
 func (c *eraseRecords) Help() string {
 	return "It may be done while stile serve runs. What waits to be sent to vendors for the visitor is dropped as well, and nothing " +
 		"of them is left in the database's files; only the numbers of the erased records go to the audit trail. Copies that you made " +
-		"yourself (stile backup, exports) are yours to erase.\n\n" +
+		"yourself (stile backup, exports) are yours to erase; an export that waits in the dashboard is deleted a day after it was made.\n\n" +
 		"The choice itself is in the visitor's own browser, where it holds until it runs out or they change it: their page says that " +
 		"nothing is recorded of it, and events and mails that need a record are no longer sent."
 }

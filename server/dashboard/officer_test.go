@@ -474,9 +474,14 @@ func TestEraseForVisitor(t *testing.T) {
 	if got := doc.Find("option[selected]").AttrOr("value", ""); got != "request" || doc.Find("form.ask input[name=request]").AttrOr("value", "") != "7KQ4-M2XD" {
 		t.Errorf("the reason is %q", got)
 	}
+	path := o.post(account.Officer, records+"/exports", "format", "csv").Header().Get("Location")
+	o.ended(path)
 	form := []string{"receipt", last.ID.String(), "do", "erase", "reason", "request", "request", " 7kq4-m2xd "}
 	if got := textOf(o.sent(http.StatusOK, records+"/act", form...).Find("main [role=status]")); !strings.Contains(got, "2 records of the visitor: erased for good, and 2 messages that waited to be sent: dropped") || !strings.Contains(got, "Request 7KQ4-M2XD is answered") {
 		t.Errorf("it says %q", got)
+	}
+	if jobs := o.d.Exports.List("shop"); len(jobs) != 1 || time.Until(jobs[0].Until) > export.KeptErased {
+		t.Errorf("an export that has them is kept: %+v", jobs)
 	}
 	if _, err := o.ledger.Find(t.Context(), "shop", first.ID); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the first record: %v", err)
@@ -493,6 +498,7 @@ func TestEraseForVisitor(t *testing.T) {
 	}
 	o.wantTrail(
 		ledger.Audit{Actor: "operator:ada", Act: ledger.ActShow, Site: "shop", Leaves: ledger.LeavesOf(0, 1), Count: 2, Detail: "before erase"},
+		ledger.Audit{Actor: "operator:ada", Act: ledger.ActExport, Site: "shop", Leaves: ledger.Leaves{{First: 0, Last: 3}}, Count: 3, Detail: "csv"},
 		ledger.Audit{Actor: "operator:ada", Act: ledger.ActErase, Site: "shop", Leaves: ledger.LeavesOf(0, 1), Count: 2, Detail: "request 7KQ4-M2XD"},
 		ledger.Audit{Actor: "operator:ada", Act: ledger.ActAnswer, Site: "shop", Count: 1, Detail: "request 7KQ4-M2XD"},
 	)

@@ -393,6 +393,9 @@ func (d *Dashboard) erase(w http.ResponseWriter, a *ask, subject uuid.UUID, by l
 		}
 		return err
 	}
+	if d.Exports != nil {
+		d.Exports.Erased(a.site.Name)
+	}
 	what := rights.Counted(done.Records, "record")
 	if err != nil {
 		return d.half(what+" of the visitor: erased", err)
