@@ -866,7 +866,7 @@ func TestExportOfAnother(t *testing.T) {
 		t.Errorf("left are %v", files)
 	}
 	for _, p := range []string{path, path + "/file"} {
-		if rec := o.ask(account.Officer, http.MethodGet, p); rec.Code != http.StatusNotFound {
+		if rec := o.ask(account.Officer, http.MethodGet, p); rec.Code != http.StatusNotFound || !strings.Contains(rec.Body.String(), "or another process has it") {
 			t.Errorf("%s is there still: %d", p, rec.Code)
 		}
 	}
