@@ -116,6 +116,7 @@ func TestAdminRecords(t *testing.T) {
 	want := []string{
 		"officer | Answered | 1 | request " + asked.Number + " | ",
 		"officer | Erased | 2 | request " + asked.Number + " | 2-3",
+		"officer | Looked at | 2 | before erase | 2-3",
 		"officer | Looked at | 2 |  | 2-3",
 		"officer | Looked at | 1 | request " + asked.Number + " | ",
 		"officer | Exported | 2 | jsonl | 0-6",

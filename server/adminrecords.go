@@ -20,6 +20,7 @@ func (s *Server) officer() (dashboard.Officer, error) {
 	if err != nil {
 		return dashboard.Officer{}, err
 	}
+	s.exports = jobs
 	s.onStop("exports", func(context.Context) error { return jobs.Close() })
 	return dashboard.Officer{Exports: jobs, Forget: s.forgetAll, Sign: s.signFor}, nil
 }

@@ -92,6 +92,7 @@ func (s *Server) eraseAll(ctx context.Context, site string, subject uuid.UUID) (
 	if n == 0 {
 		return 0, err
 	}
+	s.exports.Erased(site)
 	_, late := s.outbox.Forget(ctx, site, subject)
 	if err := errors.Join(err, late, s.outbox.Purge(ctx)); err != nil {
 		// The records are gone, and that is the answer. The next run of the retention looks after traces in the database.

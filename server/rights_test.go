@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/stilehq/stile/server/consent"
+	"github.com/stilehq/stile/server/export"
 	"github.com/stilehq/stile/server/ledger"
 	"github.com/stilehq/stile/server/tally"
 )
@@ -95,6 +96,25 @@ func TestEraseIsAudited(t *testing.T) {
 	all, err := w.s.ledger.Trail(t.Context(), "shop", -1, 10)
 	if err != nil || len(all) != 1 || all[0].Actor != ledger.Visitor || all[0].Act != ledger.ActErase || all[0].Leaves.String() != "0-1" || all[0].Count != 2 {
 		t.Errorf("the trail: %+v, %v", all, err)
+	}
+}
+
+// An export that an officer has ready goes soon after a visitor who is in it.
+func TestEraseShortensExports(t *testing.T) {
+	w := newWorld(t)
+	w.accept("accept=all")
+	job, err := w.s.exports.Start(t.Context(), export.Order{Site: "shop", Kind: "csv", By: "ada"})
+	for err == nil && job.State == export.Running {
+		job, err = w.s.exports.Get("shop", job.ID)
+	}
+	if err != nil || time.Until(job.Until) <= export.KeptErased {
+		t.Fatalf("%+v, %v", job, err)
+	}
+	if resp, _ := w.send(http.MethodPost, "/stile/shop/erase", ""); resp.StatusCode != http.StatusOK {
+		t.Fatalf("erasing is answered %d", resp.StatusCode)
+	}
+	if job, err = w.s.exports.Get("shop", job.ID); err != nil || time.Until(job.Until) > export.KeptErased {
+		t.Errorf("afterwards: %+v, %v", job, err)
 	}
 }
 

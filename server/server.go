@@ -24,6 +24,7 @@ import (
 	"github.com/stilehq/stile/server/account"
 	"github.com/stilehq/stile/server/alert"
 	"github.com/stilehq/stile/server/config"
+	"github.com/stilehq/stile/server/export"
 	"github.com/stilehq/stile/server/keys"
 	"github.com/stilehq/stile/server/ledger"
 	"github.com/stilehq/stile/server/outbox"
@@ -72,6 +73,7 @@ type Server struct {
 	metrics  *metrics
 	accounts *account.Accounts
 	admin    http.Handler // the dashboard
+	exports  *export.Jobs // of it
 	alerts   *alert.Engine
 	observed observed
 	refused  atomic.Pointer[refusal] // the last reload, where it failed

@@ -55,6 +55,16 @@ func (v *oneVisitor) unknown(std streams) error {
 	return errFound
 }
 
+// looked notes that the operator is told of a visitor's records, before they are.
+func (v *oneVisitor) looked(ctx context.Context, db *ledger.Ledger, history []ledger.Record, why string) error {
+	leaves := make([]int64, 0, len(history))
+	for i := range history {
+		leaves = append(leaves, history[i].Leaf)
+	}
+	what := ledger.Audit{Act: ledger.ActShow, Site: v.Site, Leaves: ledger.LeavesOf(leaves...), Count: len(history), Detail: why}
+	return operator{v.By}.audited(ctx, db, what)
+}
+
 // drop drops what waits to be sent on the visitor's consent.
 func (v *oneVisitor) drop(ctx context.Context, site string, subject uuid.UUID) (int, error) {
 	return outbox.Drop(ctx, filepath.Join(v.Data, "outbox.db"), site, subject)
@@ -70,7 +80,7 @@ type eraseRecords struct {
 func (c *eraseRecords) Help() string {
 	return "It may be done while stile serve runs. What waits to be sent to vendors for the visitor is dropped as well, and nothing " +
 		"of them is left in the database's files; only the numbers of the erased records go to the audit trail. Copies that you made " +
-		"yourself (stile backup, exports) are yours to erase.\n\n" +
+		"yourself (stile backup, exports) are yours to erase; an export that waits in the dashboard is deleted a day after it was made.\n\n" +
 		"The choice itself is in the visitor's own browser, where it holds until it runs out or they change it: their page says that " +
 		"nothing is recorded of it, and events and mails that need a record are no longer sent."
 }
@@ -107,8 +117,13 @@ func (c *eraseRecords) Run(ctx context.Context, std streams) (err error) {
 		}
 		by.Detail = "request " + c.Request
 	}
-	if !c.Yes && !confirmed(os.Stdin, std.err, fmt.Sprintf("Erase %s of %s for good, the last of %s?", rights.Counted(len(history), "record"), c.Site, history[0].Time.Format(time.DateTime))) {
-		return errors.New("nothing was erased: type yes to erase, or add --yes where nobody can")
+	if !c.Yes {
+		if err := c.looked(ctx, db, history, "before erase"); err != nil {
+			return err
+		}
+		if !confirmed(os.Stdin, std.err, fmt.Sprintf("Erase %s of %s for good, the last of %s?", rights.Counted(len(history), "record"), c.Site, history[0].Time.Format(time.DateTime))) {
+			return errors.New("nothing was erased: type yes to erase, or add --yes where nobody can")
+		}
 	}
 	return c.erase(ctx, std, db, history[0].Subject, by)
 }

@@ -251,8 +251,28 @@ func TestRecordsWithdraw(t *testing.T) {
 	}
 	d.run(exitFound, "records", "withdraw", uuid.NewString(), "--site", "shop")
 	d.run(exitUsage, "records", "withdraw", "me", "--site", "shop")
-	if again := d.trail(); len(again) != 1 {
-		t.Errorf("the trail: %+v", again)
+	if again := d.trail(); len(again) != 2 || again[1].Act != ledger.ActShow || again[1].Leaves.String() != "0-1,3" {
+		t.Errorf("the trail, with the look of the second time: %+v", again)
+	}
+}
+
+// What is asked before an erasure tells of the visitor's records, and is noted, whatever is answered.
+func TestRecordsEraseAsks(t *testing.T) {
+	d := newShopData(t)
+	nobody, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nobody.Close()
+	before := os.Stdin
+	os.Stdin = nobody
+	defer func() { os.Stdin = before }()
+	_, bad := d.run(exitFailed, "records", "erase", d.first.ID.String(), "--site", "shop", "--by", "anna")
+	if !strings.Contains(bad, "Erase 2 records of shop for good, the last of ") || !strings.Contains(bad, "nothing was erased") {
+		t.Errorf("it says %q", bad)
+	}
+	if all := d.trail(); len(all) != 1 || all[0].Act != ledger.ActShow || all[0].Actor != "operator:anna" || all[0].Leaves.String() != "0-1" {
+		t.Errorf("the trail: %+v", all)
 	}
 }
 
@@ -303,6 +323,26 @@ func TestRequestsAnswer(t *testing.T) {
 		t.Errorf("%v %s", err, out)
 	}
 	d.run(exitUsage, "requests", "answer")
+}
+
+// A list of requests says who asked, and a look at it is on the audit trail, before it is printed.
+func TestRequestsAreNoted(t *testing.T) {
+	d := newShopData(t)
+	d.run(exitFine, "requests", "shop", "--by", "anna")
+	d.run(exitFound, "requests", "shop", "--check", "--json")
+	d.run(exitFine, "requests", "blog", "--by", "anna") // which has none
+	all := d.trail()
+	if len(all) != 2 || all[0].Actor != "operator:anna" || all[1].Actor != "operator" {
+		t.Fatalf("the trail: %+v", all)
+	}
+	for _, a := range all {
+		if a.Act != ledger.ActShow || a.Site != "shop" || a.Count != 2 || a.Detail != "requests" || len(a.Leaves) != 0 {
+			t.Errorf("a look is %+v", a)
+		}
+	}
+	if out, bad := d.run(exitUsage, "requests", "shop", "--by", "a\nb"); out != "" || !strings.Contains(bad, "the operator (--by, STILE_OPERATOR) is") {
+		t.Errorf("a name of two lines: %q %q", out, bad)
+	}
 }
 
 // The day on which a request is due is in time.

@@ -44,6 +44,9 @@ func (c *withdrawRecords) Run(ctx context.Context, std streams) (err error) {
 	last := &history[0]
 	done, err := rights.Withdraw(ctx, db, c.drop, last, ledger.By{Actor: ledger.Operator(c.By), Time: time.Now()})
 	if errors.Is(err, rights.ErrNothingGranted) {
+		if err := c.looked(ctx, db, history, "before withdraw"); err != nil {
+			return err
+		}
 		fmt.Fprintf(std.out, "nothing is granted: %s of %s\n", last.Action, last.Time.Format(time.DateTime))
 		return nil
 	}

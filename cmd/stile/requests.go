@@ -20,6 +20,7 @@ type requestsCommand struct {
 type listRequests struct {
 	Site string `arg:"" help:"Name of the site."`
 	ledgerFlags
+	operator
 	All   bool `help:"Print those that were answered too."`
 	Check bool `help:"Exit with 1 when one is overdue."`
 	JSON  bool `name:"json" help:"Print JSON."`
@@ -58,6 +59,12 @@ func (c *listRequests) Run(ctx context.Context, std streams) (err error) {
 		overdue = overdue || r.Overdue
 		if c.All || r.Answered == nil {
 			list = append(list, r)
+		}
+	}
+	if len(list) > 0 { // they say who asked: noted before it is seen, as the dashboard does
+		what := ledger.Audit{Act: ledger.ActShow, Site: c.Site, Count: len(list), Detail: "requests"}
+		if err := c.audited(ctx, db, what); err != nil {
+			return err
 		}
 	}
 	if err := c.print(std, list); err != nil {

@@ -364,6 +364,35 @@ func TestOIDCRoles(t *testing.T) {
 	}
 }
 
+// Nobody becomes somebody else on the audit trail by taking their name at the provider.
+func TestOIDCNamesStayWhoseTheyWere(t *testing.T) {
+	p := newProvider(t)
+	h := abroad(t, p, func(o *OIDCOptions) { o.RoleClaim, o.Roles = "groups", map[string]Role{"marketing": Viewer} })
+	h.add("ada", Officer)
+	h.add("grace", Officer)
+	if err := h.SetRole(t.Context(), "operator:grace", "ada", Viewer); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"ada", "grace"} { // of whom one did nothing, and one did
+		if err := h.Remove(t.Context(), by, name); err != nil {
+			t.Fatal(err)
+		}
+		who := map[string]any{"sub": "of " + name, "preferred_username": name, "groups": "marketing"}
+		for range 2 { // they have a name of their own, and get it again once it is removed
+			u, err := h.through(p, who)
+			if err != nil || !strings.HasPrefix(u.Name, "user-") {
+				t.Fatalf("whoever calls themself %s is %+v, %v", name, u, err)
+			}
+			if err := h.Remove(t.Context(), by, u.Name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if u, err := h.through(p, map[string]any{"sub": "9", "preferred_username": "eva", "groups": "marketing"}); err != nil || u.Name != "eva" {
+		t.Errorf("a name that nobody had: %+v, %v", u, err)
+	}
+}
+
 // Stile starts without the provider, and goes on to ask for it.
 func TestOIDCIsAskedLate(t *testing.T) {
 	p := newProvider(t)

@@ -65,14 +65,25 @@ func (a *Accounts) assign(ctx context.Context, u User, role Role) (User, error) 
 	return u, err
 }
 
-// admit makes a user of whom the provider says the role, under the first name that is free.
+// admit makes a user of whom the provider says the role, under the first name that is free. Users can edit their names at many
+// providers: one that the audit trail knows stands there for somebody else, who was removed perhaps, and is not free.
 func (a *Accounts) admit(ctx context.Context, who identity) (User, error) {
 	sum := sha256.Sum256([]byte(who.subject))
+	own := "user-" + hex.EncodeToString(sum[:4]) // which is nobody else's
 	u := User{Role: who.role, Issuer: a.OIDC.Issuer, Subject: who.subject}
 	var err error
-	for _, name := range append(who.names, "user-"+hex.EncodeToString(sum[:4])) {
+	for _, name := range append(who.names, own) {
 		if u.Name, err = CanonicalName(name); err != nil {
 			continue
+		}
+		if u.Name != own {
+			known, err := a.onTrail(ctx, u.Name)
+			if err != nil {
+				return User{}, err
+			}
+			if known {
+				continue
+			}
 		}
 		var taken *Invalid
 		if err = a.Add(ctx, ledger.Operator(""), u, ""); !errors.As(err, &taken) {
@@ -80,4 +91,15 @@ func (a *Accounts) admit(ctx context.Context, who identity) (User, error) {
 		}
 	}
 	return User{}, fmt.Errorf("making a user of somebody whom the provider knows: %w", err)
+}
+
+const onTrailSQL = `SELECT 1 FROM audit WHERE actor = $1 OR act = $2 AND detail = $3 LIMIT 1`
+
+// onTrail tells whether somebody of a name has done something, or was removed.
+func (a *Accounts) onTrail(ctx context.Context, name string) (known bool, err error) {
+	err = a.Store.Each(ctx, func(*sql.Rows) error { known = true; return nil }, onTrailSQL, ledger.Operator(name), string(ledger.ActUser), removed(name))
+	if err != nil {
+		return false, fmt.Errorf("looking for a name in the audit trail: %w", err)
+	}
+	return known, nil
 }

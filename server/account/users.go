@@ -145,7 +145,7 @@ func (a *Accounts) Add(ctx context.Context, by string, u User, password string) 
 // Remove removes a user and ends their sessions. The last admin stays: with nobody to make another the dashboard would be
 // open to the command line alone.
 func (a *Accounts) Remove(ctx context.Context, by, name string) error {
-	return a.alter(ctx, by, name, "removed "+speakable(name), func(tx *sql.Tx, u User) error {
+	return a.alter(ctx, by, name, removed(name), func(tx *sql.Tx, u User) error {
 		if err := notLast(ctx, tx, u); err != nil {
 			return err
 		}
@@ -153,6 +153,9 @@ func (a *Accounts) Remove(ctx context.Context, by, name string) error {
 		return err
 	})
 }
+
+// removed is what the audit trail says of it.
+func removed(name string) string { return "removed " + speakable(name) }
 
 // SetRole gives a user another role and ends their sessions. The last admin stays one.
 func (a *Accounts) SetRole(ctx context.Context, by, name string, role Role) error {

@@ -207,7 +207,8 @@ func (d *Dashboard) findExport(a *ask) (export.Job, error) {
 	}
 	j, err := d.Exports.Get(a.site.Name, a.PathValue("id"))
 	if err != nil {
-		return j, fail(http.StatusNotFound, "there is no such export of %s: it was deleted, which happens a day after it was made and when Stile stops", a.site.Name)
+		return j, fail(http.StatusNotFound, "there is no such export of %s here: it was deleted, which happens a day after it was made and when Stile stops; "+
+			"or another process has it, where several share this address: the load balancer has to keep a browser at one of them (sticky sessions)", a.site.Name)
 	}
 	return j, nil
 }

@@ -369,9 +369,9 @@ func TestNothingIsShownUnnoted(t *testing.T) {
 	r := o.chose(1, nil)
 	o.asks("7KQ4-M2XD", 3)
 	nobody := account.User{Name: strings.Repeat("n", 400), Role: account.Officer} // a name that no entry takes
-	for _, path := range []string{records, records + "/receipt"} {
-		rec := o.postAs(nobody, path, "receipt", r.ID.String())
-		if rec.Code != http.StatusInternalServerError || strings.Contains(rec.Body.String(), "analytics") || strings.Contains(rec.Body.String(), "records\":") {
+	for _, path := range []string{records, records + "/receipt", records + "/confirm", records + "/act"} {
+		rec := o.postAs(nobody, path, "receipt", r.ID.String(), "do", "erase")
+		if rec.Code != http.StatusInternalServerError || strings.Contains(rec.Body.String(), "analytics") || strings.Contains(rec.Body.String(), "1 record") || strings.Contains(rec.Body.String(), "records\":") {
 			t.Errorf("POST %s: %d\n%s", path, rec.Code, rec.Body)
 		}
 	}
@@ -418,7 +418,10 @@ func TestWithdrawForVisitor(t *testing.T) {
 	if h := textOf(doc.Find("h1")); h != "Take consent back for a visitor?" || doc.Find("form.ask select[name=reason]").Length() != 1 {
 		t.Errorf("it asks %q", h)
 	}
-	o.wantTrail()
+	// Each page that asks has told of a record.
+	look := ledger.Audit{Actor: "operator:ada", Act: ledger.ActShow, Site: "shop", Leaves: ledger.LeavesOf(0), Count: 1, Detail: "before withdraw"}
+	looks := []ledger.Audit{look}
+	o.wantTrail(looks...)
 	for _, test := range []struct {
 		form []string
 		want string
@@ -432,8 +435,9 @@ func TestWithdrawForVisitor(t *testing.T) {
 		if got != test.want {
 			t.Errorf("%q: %q, want %q", test.form, got, test.want)
 		}
+		looks = append(looks, look)
 	}
-	o.wantTrail()
+	o.wantTrail(looks...)
 	form := []string{"receipt", r.ID.String(), "do", "withdraw", "reason", "asked by telephone"}
 	doc = o.sent(http.StatusOK, records+"/act", form...)
 	history, err := o.ledger.History(t.Context(), "shop", r.Subject)
@@ -447,7 +451,11 @@ func TestWithdrawForVisitor(t *testing.T) {
 	if got := textOf(o.sent(http.StatusConflict, records+"/act", form...).Find("[role=alert]")); !strings.Contains(got, "Nothing is granted that could be taken back: nothing was changed") {
 		t.Errorf("again: %q", got)
 	}
-	o.wantTrail(ledger.Audit{Actor: "operator:ada", Act: ledger.ActWithdraw, Site: "shop", Leaves: ledger.LeavesOf(1), Count: 1, Detail: "asked by telephone"})
+	again := look
+	again.Leaves, again.Count = ledger.LeavesOf(0, history[0].Leaf), 2
+	o.wantTrail(append(looks, ledger.Audit{
+		Actor: "operator:ada", Act: ledger.ActWithdraw, Site: "shop", Leaves: ledger.LeavesOf(history[0].Leaf), Count: 1, Detail: "asked by telephone",
+	}, again)...)
 	if !cmp.Equal(o.dropped, []uuid.UUID{r.Subject}) {
 		t.Errorf("dropped is what waits for %v", o.dropped)
 	}
@@ -466,9 +474,14 @@ func TestEraseForVisitor(t *testing.T) {
 	if got := doc.Find("option[selected]").AttrOr("value", ""); got != "request" || doc.Find("form.ask input[name=request]").AttrOr("value", "") != "7KQ4-M2XD" {
 		t.Errorf("the reason is %q", got)
 	}
+	path := o.post(account.Officer, records+"/exports", "format", "csv").Header().Get("Location")
+	o.ended(path)
 	form := []string{"receipt", last.ID.String(), "do", "erase", "reason", "request", "request", " 7kq4-m2xd "}
 	if got := textOf(o.sent(http.StatusOK, records+"/act", form...).Find("main [role=status]")); !strings.Contains(got, "2 records of the visitor: erased for good, and 2 messages that waited to be sent: dropped") || !strings.Contains(got, "Request 7KQ4-M2XD is answered") {
 		t.Errorf("it says %q", got)
+	}
+	if jobs := o.d.Exports.List("shop"); len(jobs) != 1 || time.Until(jobs[0].Until) > export.KeptErased {
+		t.Errorf("an export that has them is kept: %+v", jobs)
 	}
 	if _, err := o.ledger.Find(t.Context(), "shop", first.ID); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the first record: %v", err)
@@ -484,6 +497,8 @@ func TestEraseForVisitor(t *testing.T) {
 		t.Errorf("again: %q", got)
 	}
 	o.wantTrail(
+		ledger.Audit{Actor: "operator:ada", Act: ledger.ActShow, Site: "shop", Leaves: ledger.LeavesOf(0, 1), Count: 2, Detail: "before erase"},
+		ledger.Audit{Actor: "operator:ada", Act: ledger.ActExport, Site: "shop", Leaves: ledger.Leaves{{First: 0, Last: 3}}, Count: 3, Detail: "csv"},
 		ledger.Audit{Actor: "operator:ada", Act: ledger.ActErase, Site: "shop", Leaves: ledger.LeavesOf(0, 1), Count: 2, Detail: "request 7KQ4-M2XD"},
 		ledger.Audit{Actor: "operator:ada", Act: ledger.ActAnswer, Site: "shop", Count: 1, Detail: "request 7KQ4-M2XD"},
 	)
@@ -512,8 +527,19 @@ func TestActRefuses(t *testing.T) {
 			t.Errorf("%q: %q, want %q", test.form, got, test.want)
 		}
 	}
-	if after := len(o.entries()); after != before {
+	for i, e := range o.entries()[before:] { // of the first two, whose page asks again
+		if i > 1 || e.Act != ledger.ActShow || e.Leaves.String() != "0" {
+			t.Errorf("added is %+v", e)
+		}
+	}
+	if after := len(o.entries()); after != before+2 {
 		t.Errorf("%d entries were added", after-before)
+	}
+	// What is none of the two is refused before a record is looked for.
+	for _, path := range []string{"/act", "/confirm"} {
+		if got := textOf(o.sent(http.StatusBadRequest, records+path, "receipt", uuid.NewString(), "do", "forget").Find("[role=alert]")); !strings.HasPrefix(got, "What is to be done is") {
+			t.Errorf("%s of an unknown receipt: %q", path, got)
+		}
 	}
 }
 
@@ -840,7 +866,7 @@ func TestExportOfAnother(t *testing.T) {
 		t.Errorf("left are %v", files)
 	}
 	for _, p := range []string{path, path + "/file"} {
-		if rec := o.ask(account.Officer, http.MethodGet, p); rec.Code != http.StatusNotFound {
+		if rec := o.ask(account.Officer, http.MethodGet, p); rec.Code != http.StatusNotFound || !strings.Contains(rec.Body.String(), "or another process has it") {
 			t.Errorf("%s is there still: %d", p, rec.Code)
 		}
 	}

@@ -225,17 +225,20 @@ func (d *Dashboard) signedReceipt(w http.ResponseWriter, a *ask) error {
 	if err != nil {
 		return err
 	}
+	if d.Sign == nil {
+		return fail(http.StatusNotFound, "this Stile signs no receipts")
+	}
 	_, history, err := d.find(a, form.Get("receipt"))
 	if err != nil {
 		return err
 	}
 	for i := range history {
 		if history[i].Leaf < 0 {
+			if err := d.note(a, ledger.ActShow, history, len(history), ""); err != nil {
+				return err
+			}
 			return fail(http.StatusServiceUnavailable, "a record waits for the database, and a receipt of it can be signed once that is back: try again in a moment")
 		}
-	}
-	if d.Sign == nil {
-		return fail(http.StatusNotFound, "this Stile signs no receipts")
 	}
 	doc, err := d.Sign(a.Request, a.site.Name, history)
 	if err != nil {
@@ -281,25 +284,27 @@ func (d *Dashboard) confirm(w http.ResponseWriter, a *ask) error {
 	return d.confirmPage(w, a, http.StatusOK, behalf{Receipt: form.Get("receipt"), Request: form.Get("request"), Do: form.Get("do")})
 }
 
+// confirmTitles are the questions, by what is to be done: nothing else can be.
+var confirmTitles = map[string]string{"withdraw": "Take consent back for a visitor?", "erase": "Erase all records of a visitor?"}
+
 func (d *Dashboard) confirmPage(w http.ResponseWriter, a *ask, status int, b behalf) error {
+	title, known := confirmTitles[b.Do]
+	if !known {
+		return errNoAct
+	}
 	_, history, err := d.find(a, b.Receipt)
 	if err != nil {
 		return err
-	}
-	title := "Take consent back for a visitor?"
-	switch b.Do {
-	case "withdraw":
-	case "erase":
-		title = "Erase all records of a visitor?"
-	default:
-		return errNoAct
 	}
 	b.Site, b.Reasons = a.site.Name, reasons
 	if b.Reason == "" && b.Request != "" {
 		b.Reason = "request"
 	}
 	b.Records, b.Last = rights.Counted(len(history), "record"), stampOf(history[0].Time)
-	return d.draw(w, a, status, frame{Title: title, Nav: "records"}, confirmPage(b))
+	if err := d.note(a, ledger.ActShow, history, len(history), "before "+b.Do); err != nil {
+		return err
+	}
+	return d.draw(w, a, status, frame{Title: title, Nav: "records", Lead: "Your look is on the audit trail."}, confirmPage(b))
 }
 
 // done is what was done.
@@ -312,6 +317,9 @@ func (d *Dashboard) act(w http.ResponseWriter, a *ask) error {
 		return err
 	}
 	b := behalf{Receipt: form.Get("receipt"), Request: rights.ParseNumber(form.Get("request")), Do: form.Get("do"), Reason: form.Get("reason")}
+	if _, known := confirmTitles[b.Do]; !known {
+		return errNoAct
+	}
 	d.acts.Lock()
 	defer d.acts.Unlock()
 	_, history, err := d.find(a, b.Receipt)
@@ -327,13 +335,10 @@ func (d *Dashboard) act(w http.ResponseWriter, a *ask) error {
 		b.Wrong = p.what
 		return d.confirmPage(w, a, p.status, b)
 	}
-	switch b.Do {
-	case "withdraw":
-		return d.withdraw(w, a, &history[0], by)
-	case "erase":
-		return d.erase(w, a, history[0].Subject, by, b.Request)
+	if b.Do == "withdraw" {
+		return d.withdraw(w, a, history, by)
 	}
-	return errNoAct
+	return d.erase(w, a, history[0].Subject, by, b.Request)
 }
 
 // reason is what the audit trail says of why; a request has to be one that waits.
@@ -360,9 +365,13 @@ func (d *Dashboard) reason(a *ask, b *behalf) (string, error) {
 	return "request " + r.Number, nil
 }
 
-func (d *Dashboard) withdraw(w http.ResponseWriter, a *ask, last *ledger.Record, by ledger.By) error {
+func (d *Dashboard) withdraw(w http.ResponseWriter, a *ask, history []ledger.Record, by ledger.By) error {
+	last := &history[0]
 	done, err := rights.Withdraw(a.Context(), d.Ledger, d.Forget, last, by)
 	if errors.Is(err, rights.ErrNothingGranted) {
+		if err := d.note(a, ledger.ActShow, history, len(history), "before withdraw"); err != nil {
+			return err
+		}
 		return fail(http.StatusConflict, "nothing is granted that could be taken back: nothing was changed. The last record is of %s", stampOf(last.Time).Text)
 	}
 	if done.Record.ID == uuid.Nil {
@@ -383,6 +392,9 @@ func (d *Dashboard) erase(w http.ResponseWriter, a *ask, subject uuid.UUID, by l
 			return fail(http.StatusNotFound, "nothing was left to erase: the visitor was faster")
 		}
 		return err
+	}
+	if d.Exports != nil {
+		d.Exports.Erased(a.site.Name)
 	}
 	what := rights.Counted(done.Records, "record")
 	if err != nil {

@@ -129,7 +129,7 @@ func recordsPage(v recordsView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if len(v.Jobs) == 0 {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 8, "<p class=\"hint\">None is here. A finished file can be downloaded for 24 hours; then it is deleted, and at the latest when Stile stops.</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 8, "<p class=\"hint\">None is here. A finished file can be downloaded for 24 hours, and for one hour once a visitor of the site is erased; then it is deleted, and at the latest when Stile stops.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -89,7 +89,7 @@ func TestLinkShowsFiguresToAnybody(t *testing.T) {
 	if rec.Code != http.StatusOK || doc.Find("h1").Text() != "Consent figures of shop" {
 		t.Fatalf("%d %q", rec.Code, doc.Find("h1").Text())
 	}
-	for _, says := range []string{"21 September to 15 November 2026", "epsilon 1", "2.7 times", "Germany", "France", "Phone", "analytics"} {
+	for _, says := range []string{"14 September to 8 November 2026", "epsilon 1", "2.7 times", "Germany", "France", "Phone", "analytics"} {
 		if !strings.Contains(body, says) {
 			t.Errorf("it does not say %q", says)
 		}

@@ -131,7 +131,7 @@ func drawShared(v *shares.View, path string) *sharedView {
 	}
 	s.draw()
 	s.groups = []sharedGroup{
-		{title: "By category", column: "Category", rows: v.Categories, least: v.Totals.Least, none: "There is nothing to choose at this site."},
+		{title: "By category", column: "Category", rows: v.Categories, least: v.Listed.Least, none: "There is nothing to choose at this site."},
 		{title: "By device", column: "Device", rows: groupsInWords(tally.Device, v.Devices), least: v.Groups.Least},
 		{
 			title: "By country", column: "Country", rows: groupsInWords(tally.Country, v.Countries), least: v.Groups.Least, rest: count(v.Rest),

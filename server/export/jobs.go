@@ -17,8 +17,12 @@ import (
 	"github.com/stilehq/stile/server/ledger"
 )
 
-// Kept is how long a finished file waits to be taken.
-const Kept = 24 * time.Hour
+const (
+	// Kept is how long a finished file waits to be taken.
+	Kept = 24 * time.Hour
+	// KeptErased is how long at most once somebody was erased who may be in it (Erased).
+	KeptErased = time.Hour
+)
 
 const (
 	mostRunning = 2
@@ -114,8 +118,9 @@ const (
 	Failed  State = "failed"
 )
 
-// Jobs are exports that are written on somebody's behalf, each to a file that its owner alone can read. Files are deleted
-// after Kept, when Stile stops, and when it starts: exports do not outlive the records that they are of.
+// Jobs are exports of one process that are written on somebody's behalf, each to a file that its owner alone can read. Files
+// are deleted after Kept, when Stile stops, and when it starts. So they outlive records that are erased by a day at most,
+// and by KeptErased where this process erased them.
 type Jobs struct {
 	folder string
 	log    Log
@@ -133,6 +138,7 @@ type job struct {
 	Job
 	cancel context.CancelFunc
 	delete *time.Timer // nil while it runs
+	erased bool        // somebody was, since it began
 }
 
 // OpenJobs makes an empty folder for exports, or empties the one that is there.
@@ -241,6 +247,24 @@ func (j *Jobs) Cancel(site, id string) error {
 	return j.drop(one)
 }
 
+// Erased is called once records of a site were erased. Its files are kept for an hour at most then, and not deleted at once:
+// visitors erase when they like, and nobody could ever take a file of a busy site, or of one where somebody wants that.
+func (j *Jobs) Erased(site string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	until := time.Now().Add(KeptErased)
+	for _, one := range j.list {
+		if one.Order.Site != site || one.erased {
+			continue
+		}
+		one.erased = true
+		if one.delete != nil && until.Before(one.Until) {
+			one.Until = until
+			one.delete.Reset(KeptErased)
+		}
+	}
+}
+
 // find and drop are called with mu held.
 func (j *Jobs) find(site, id string) *job {
 	i := slices.IndexFunc(j.list, func(one *job) bool { return one.ID == id && one.Order.Site == site })
@@ -286,8 +310,12 @@ func (j *Jobs) run(ctx context.Context, one *job) {
 	default:
 		one.State, one.Bytes = Ready, size
 	}
-	one.Until = time.Now().Add(Kept)
-	one.delete = time.AfterFunc(Kept, func() {
+	kept := Kept
+	if one.erased {
+		kept = KeptErased
+	}
+	one.Until = time.Now().Add(kept)
+	one.delete = time.AfterFunc(kept, func() {
 		j.mu.Lock()
 		defer j.mu.Unlock()
 		if slices.Contains(j.list, one) {

@@ -109,6 +109,47 @@ func get(t *testing.T, j *Jobs, id string) Job {
 	return one
 }
 
+// What was erased is in no file an hour later: neither in one that was finished, nor in one that was being written.
+func TestErased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &slow{n: 1, next: make(chan struct{})}
+		j, folder := openJobs(t, log)
+		finished := start(t, j, wish).ID
+		log.next <- struct{}{}
+		synctest.Wait()
+		written := start(t, j, wish).ID
+		synctest.Wait()
+		other := wish
+		other.Site = "blog"
+		j.Erased("shop")
+		log.next <- struct{}{}
+		synctest.Wait()
+		later := start(t, j, other).ID
+		log.next <- struct{}{}
+		synctest.Wait()
+		time.Sleep(KeptErased / 2) // of the bubble's clock
+		j.Erased("shop")           // somebody else, who makes it no longer
+		for _, id := range []string{finished, written} {
+			if got := get(t, j, id); got.State != Ready || !got.Until.Equal(time.Now().Add(KeptErased/2)) {
+				t.Errorf("half an hour later: %+v", got)
+			}
+		}
+		time.Sleep(KeptErased / 2)
+		synctest.Wait()
+		if left := files(t, folder); len(left) != 1 || left[0] != later {
+			t.Errorf("an hour later there are %v, and the other site's is %s", left, later)
+		}
+		last := Kept - KeptErased
+		time.Sleep(last - time.Minute)
+		j.Erased("blog") // a minute before its end, which stays
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if left := files(t, folder); len(left) != 0 {
+			t.Errorf("a day later there are %v", left)
+		}
+	})
+}
+
 // A job says how far it is, can be taken once it is noted, and is deleted a day later.
 func TestJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -108,29 +108,59 @@ type Shelf struct {
 // Site returns the links of a site.
 func (s Links) Site(ctx context.Context, site string, now time.Time) (Shelf, error) {
 	shelf := Shelf{had: map[int]bool{}}
-	first := true
-	err := s.Ledger.Each(ctx, func(rows *sql.Rows) error {
-		l, err := scan(rows)
-		if err != nil {
-			return err
-		}
-		if first { // for all: two that were made at the same moment may have seeds of their own
-			shelf.seed, first = l.seed, false
-		}
-		l.seed = shelf.seed
-		if !shelf.had[l.Millis] {
-			shelf.had[l.Millis] = true
-			shelf.Millis += l.Millis
-		}
-		if l.Expires.After(now) {
-			shelf.Live = append(shelf.Live, l)
-		}
-		return nil
-	}, linksSQL, site)
+	err := s.Ledger.Each(ctx, func(rows *sql.Rows) error { return shelf.add(rows, now) }, linksSQL, site)
 	if err != nil {
 		return Shelf{}, fmt.Errorf("reading the links of %s: %w", site, err)
 	}
 	return shelf, nil
+}
+
+// within is Site in a transaction.
+func within(ctx context.Context, tx *sql.Tx, site string, now time.Time) (Shelf, error) {
+	shelf := Shelf{had: map[int]bool{}}
+	rows, err := tx.QueryContext(ctx, linksSQL, site)
+	if err != nil {
+		return shelf, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := shelf.add(rows, now); err != nil {
+			return shelf, err
+		}
+	}
+	return shelf, rows.Err()
+}
+
+// add puts the next link on a shelf.
+func (s *Shelf) add(rows *sql.Rows, now time.Time) error {
+	l, err := scan(rows)
+	if err != nil {
+		return err
+	}
+	if len(s.had) == 0 { // for all: two that were made at the same moment once had seeds of their own
+		s.seed = l.seed
+	}
+	l.seed = s.seed
+	if !s.had[l.Millis] {
+		s.had[l.Millis] = true
+		s.Millis += l.Millis
+	}
+	if l.Expires.After(now) {
+		s.Live = append(s.Live, l)
+	}
+	return nil
+}
+
+// room refuses a link that there is no room for.
+func (s *Shelf) room(millis int) error {
+	if len(s.Live) >= MostLinks {
+		return Refused(fmt.Sprintf("a site has at most %d links at a time: revoke one first", MostLinks))
+	}
+	if !s.had[millis] && s.Millis+millis > MostSpent {
+		return Refused(fmt.Sprintf("this site's links have used up %s of epsilon, and may use %s: choose one that it had before",
+			Amount(s.Millis), Amount(MostSpent)))
+	}
+	return nil
 }
 
 func scan(rows *sql.Rows) (l Link, err error) {
@@ -157,33 +187,30 @@ func (s Links) Make(ctx context.Context, w Wish, actor string, now time.Time) (t
 	if err != nil {
 		return "", l, err
 	}
-	shelf, err := s.Site(ctx, w.Site, now)
-	if err != nil {
-		return "", l, err
-	}
-	if len(shelf.Live) >= MostLinks {
-		return "", l, Refused(fmt.Sprintf("a site has at most %d links at a time: revoke one first", MostLinks))
-	}
-	if !shelf.had[millis] && shelf.Millis+millis > MostSpent {
-		return "", l, Refused(fmt.Sprintf("this site's links have used up %s of epsilon, and may use %s: choose one that it had before",
-			Amount(shelf.Millis), Amount(MostSpent)))
-	}
 	var secret [24]byte
 	_, _ = rand.Read(secret[:]) // it never fails
 	token = base64.RawURLEncoding.EncodeToString(secret[:])
 	l = Link{
-		ID: sha256.Sum256([]byte(token)), Site: w.Site, Label: w.Label, Millis: millis, seed: shelf.seed,
+		ID: sha256.Sum256([]byte(token)), Site: w.Site, Label: w.Label, Millis: millis,
 		Created: now.UTC(), Expires: now.UTC().AddDate(0, 0, w.Days),
 	}
-	if len(shelf.had) == 0 {
-		_, _ = rand.Read(l.seed[:]) // it never fails
-	}
+	_, _ = rand.Read(l.seed[:]) // it never fails
 	detail := fmt.Sprintf("link %s, epsilon %s, until %s", l.Name(), Amount(millis), l.Expires.Format(time.DateOnly))
 	err = s.Ledger.WriteNoted(ctx, noteOf(ledger.ActShare, l, actor, detail, now), func(tx *sql.Tx) error {
+		shelf, err := within(ctx, tx, l.Site, now) // here, where nobody else makes one meanwhile
+		if err != nil {
+			return err
+		}
+		if err := shelf.room(millis); err != nil {
+			return err
+		}
+		if len(shelf.had) > 0 {
+			l.seed = shelf.seed
+		}
 		if _, err := tx.ExecContext(ctx, tidySQL, l.Site, now.UnixMilli()); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, insertSQL, l.ID[:], l.Site, l.Label, l.Epsilon(), l.seed[:], l.Created.UnixMilli(), l.Expires.UnixMilli())
+		_, err = tx.ExecContext(ctx, insertSQL, l.ID[:], l.Site, l.Label, l.Epsilon(), l.seed[:], l.Created.UnixMilli(), l.Expires.UnixMilli())
 		return err
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/stilehq/stile/server/ledger"
 	"github.com/stilehq/stile/server/ledger/postgrestest"
+	"github.com/stilehq/stile/server/noise"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(postgrestest.Main(m)) }
@@ -39,6 +41,7 @@ func contract(t *testing.T, options func(*testing.T) ledger.Options) {
 		{"a link that cannot be is refused", testRefused},
 		{"links of a site share their noise", testSeed},
 		{"epsilon is spent once a value, and not without end", testSpent},
+		{"two who make links at once spend no more than one after the other", testAtOnce},
 		{"what is over is forgotten, but for what was spent", testTidy},
 		{"links are on the audit trail, without who they are for", testTrail},
 	} {
@@ -168,6 +171,42 @@ func testSpent(t *testing.T, s Links) {
 		t.Errorf("more than all of epsilon: %v", err)
 	}
 	mustMake(t, s, Wish{"shop", "a", 2, 1}, now)
+}
+
+func testAtOnce(t *testing.T, s Links) {
+	var all sync.WaitGroup
+	begin := make(chan struct{})
+	made := make(chan noise.Seed, 40)
+	for i := range cap(made) {
+		site, epsilon := "shop", float64(20-i/2)/10 // from 2 down: all of them are 21
+		if i%2 == 1 {
+			site, epsilon = "blog", 1
+		}
+		all.Go(func() {
+			<-begin
+			_, l, err := s.Make(t.Context(), Wish{site, "a", epsilon, 30}, "operator:ada", now)
+			var refused Refused
+			switch {
+			case err == nil && site == "blog":
+				made <- l.seed
+			case err != nil && !errors.As(err, &refused):
+				t.Error(err)
+			}
+		})
+	}
+	close(begin)
+	all.Wait()
+	close(made)
+	if shelf, err := s.Site(t.Context(), "shop", now); err != nil || shelf.Millis > MostSpent || len(shelf.Live) > MostLinks {
+		t.Errorf("%d thousandths were spent of %d, by %d links (%v)", shelf.Millis, MostSpent, len(shelf.Live), err)
+	}
+	seeds := map[noise.Seed]int{}
+	for seed := range made {
+		seeds[seed]++
+	}
+	if shelf, err := s.Site(t.Context(), "blog", now); err != nil || len(shelf.Live) != MostLinks || len(seeds) != 1 || seeds[shelf.seed] != MostLinks {
+		t.Errorf("%d links of %d, with %d seeds (%v)", len(shelf.Live), MostLinks, len(seeds), err)
+	}
 }
 
 func testTidy(t *testing.T, s Links) {

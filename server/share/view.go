@@ -22,32 +22,39 @@ type Figures interface {
 }
 
 // View is what a link shows. Each count that it is made of has noise added to it, and everything else is made of those
-// counts alone. They come in two releases, of half of epsilon each:
+// counts alone. They come in three releases:
 //
-//   - totals: of each day, displays of the banner, and choices by what they were; of each week, for each category, choices
-//     that granted it and that declined it;
-//   - groups: of each week, by device and by country, choices that granted something and those that did not. Countries are
-//     all that there are, whether anybody was there or not: which ones a list has would tell of a single visitor.
+//   - totals, of a quarter of epsilon: of each day, displays of the banner, and choices by what they were;
+//   - categories, of another quarter: of each week, for each category, choices that granted it and that declined it;
+//   - groups, of half of it: of each week, by device and by country, choices that granted something and those that did not.
+//     Countries are all that there are, whether anybody was there or not: which ones a list has would tell of a single
+//     visitor.
 //
 // What is hidden is one event: a display of the banner together with the choice that was made on it. It is in one count of
-// displays, in one of choices and in one for each category. By device and by country it may change more than its own count:
-// tally gives up what is told of a group of fewer than tally.Smallest on a day, so that one event more may bring the others
-// of its group with it; of choices that is tally.Smallest in each table. (A day on which tally ran out of room for groups is
-// not held to that.) An event is on one day, in one week: days and weeks do not add up. Who comes again causes more events,
-// and theirs do: nothing is kept by which Stile could know.
+// displays and in one of choices. It is in one count of each category that the site had when it took place, of which a
+// configuration allows mostCategories. How many the site has now is of no account: the noise of a count depends on nothing
+// that changes with the configuration, or a category that comes would draw all noise of the past anew, and who has seen
+// both draws has half of it. Nor may the two differ by their scale alone: of x + a·u and x + b·u anybody computes x.
+//
+// By device and by country an event may change more than its own count: tally gives up what is told of a group of fewer than
+// tally.Smallest on a day, so that one more brings up to tally.Smallest-1 others with it, or takes them away. The display
+// and the choice do so each by itself, since each process has groups of its own, and each day. (A day on which tally ran out
+// of room for groups is not held to that.) An event is in one week, and each of its halves on one day: days and weeks do not
+// add up. Who comes again causes more events, and theirs do: nothing is kept by which Stile could know.
 type View struct {
 	Site   string
 	From   tally.Day
-	To     tally.Day // the last day of a week that has been over for a day; after an outage figures may come later still
+	To     tally.Day // the last day of a week of which nothing can be counted any more
 	Weeks  int
-	Millis int // thousandths of epsilon, of both releases together
+	Millis int // thousandths of epsilon, of all releases together
 	Spent  int // the same, of all links of the site
 	Totals Release
+	Listed Release // categories
 	Groups Release
 
 	Days       []Day
 	Total      Day     // of all days, its Day is ""
-	Categories []Group // of Totals
+	Categories []Group // of Listed
 	Devices    []Group // of Groups
 	Countries  []Group // of Groups; those that have Least, most choices first
 	Rest       int64   // choices of all other countries
@@ -86,10 +93,14 @@ type Group struct {
 // Spans are the numbers of weeks that can be looked at.
 var Spans = []int{4, 8, 26, 52}
 
-// sensitivity is by how much one event changes the counts of each release, see View.
-func sensitivity(site *consent.Site) (totals, groups int) {
-	return 2 + len(optional(site)), 2 * tally.Smallest
-}
+// By how much one event changes the counts of each release, see View.
+const (
+	totalsChanged = 2
+	listedChanged = mostCategories
+	groupsChanged = 2*(tally.Smallest-1) + 2*tally.Smallest // by the display, and by the choice, in two tables each
+
+	mostCategories = 16 // of a site, as its configuration allows
+)
 
 func optional(site *consent.Site) (names []string) {
 	for _, c := range site.Categories {
@@ -100,9 +111,11 @@ func optional(site *consent.Site) (names []string) {
 	return names
 }
 
-// lastDay is the last day of the last week that has been over for a day.
+// lastDay is the last day of the last week of which nobody stores anything any more: a process that was cut off from its
+// database for longer than tally.Wait has given up. What came to a week that was shown would be seen as it is, in the
+// difference of two looks.
 func lastDay(now time.Time) time.Time {
-	settled := now.UTC().AddDate(0, 0, -1)
+	settled := now.UTC().AddDate(0, 0, -tally.Wait-1)
 	monday := settled.AddDate(0, 0, -int(settled.Weekday()+6)%7)
 	return monday.AddDate(0, 0, -1).Truncate(24 * time.Hour)
 }
@@ -117,9 +130,12 @@ func (l Link) View(ctx context.Context, from Figures, site *consent.Site, spent,
 	v := &View{
 		Site: site.Name, From: tally.DayOf(first), To: tally.DayOf(last), Weeks: weeks, Millis: l.Millis, Spent: spent,
 	}
-	totals, groups := sensitivity(site)
-	v.Totals, v.Groups = releaseOf(totals, l.Millis/2, weeks), releaseOf(groups, l.Millis/2, weeks)
-	n := &noisy{from: noise.NewSource(l.seed), totals: v.Totals.Scale, by: v.Groups.Scale, site: site.Name, groups: map[[2]string]*[2]int64{}}
+	v.Totals, v.Listed = releaseOf(totalsChanged, l.Millis/4, weeks), releaseOf(listedChanged, l.Millis/4, weeks)
+	v.Groups = releaseOf(groupsChanged, l.Millis/2, weeks)
+	n := &noisy{
+		from: noise.NewSource(l.seed), totals: v.Totals.Scale, listed: v.Listed.Scale, by: v.Groups.Scale, site: site.Name,
+		groups: map[[2]string]*[2]int64{},
+	}
 	for monday := first; monday.Before(last); monday = monday.AddDate(0, 0, 7) {
 		week := tally.Period{From: tally.DayOf(monday), To: tally.DayOf(monday.AddDate(0, 0, 6))}
 		r, err := from.Report(ctx, site.Name, week, tally.Filter{})
@@ -134,9 +150,9 @@ func (l Link) View(ctx context.Context, from Figures, site *consent.Site, spent,
 
 // noisy adds noise to what it is given, and sums it up.
 type noisy struct {
-	from       *noise.Source
-	totals, by noise.Scale
-	site       string
+	from               *noise.Source
+	totals, listed, by noise.Scale
+	site               string
 
 	days   []tally.Day
 	counts [4][]int64              // of each day: displays, accepted, rejected, customs
@@ -160,7 +176,7 @@ func (n *noisy) week(site *consent.Site, week tally.Period, r *tally.Report) {
 	}
 	for _, name := range optional(site) {
 		c := r.Categories[name]
-		n.group(n.totals, "category", name, week.From, c.Granted, c.Denied)
+		n.group(n.listed, "category", name, week.From, c.Granted, c.Denied)
 	}
 	for _, table := range []struct {
 		by    tally.Dimension
@@ -201,7 +217,7 @@ func (n *noisy) fill(v *View, site *consent.Site) {
 			*into(&v.Total) += count
 		}
 	}
-	v.Categories = n.shown(v.Totals, v.Weeks, "category", optional(site))
+	v.Categories = n.shown(v.Listed, v.Weeks, "category", optional(site))
 	v.Devices = n.shown(v.Groups, v.Weeks, string(tally.Device), devices)
 	v.Rest = v.Total.Choices()
 	for _, g := range n.shown(v.Groups, v.Weeks, string(tally.Country), countries()) {

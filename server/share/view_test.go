@@ -3,14 +3,16 @@ package share
 import (
 	"context"
 	"errors"
-	"math"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stilehq/stile/server/config"
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/noise"
 	"github.com/stilehq/stile/server/tally"
@@ -74,12 +76,12 @@ func mustView(t *testing.T, l Link, from Figures, weeks int) *View {
 
 func TestWeeksAreWholeAndOver(t *testing.T) {
 	for at, last := range map[string]string{
-		"2026-11-22T23:59:59Z":      "2026-11-15", // a Sunday
-		"2026-11-23T23:59:59Z":      "2026-11-15", // the day after: something may still be counted late
-		"2026-11-24T00:00:00Z":      "2026-11-22",
-		"2026-11-24T01:00:00+02:00": "2026-11-15", // Monday in UTC
-		"2026-11-30T12:00:00Z":      "2026-11-22",
-		"2024-03-05T00:00:00Z":      "2024-03-03",
+		"2026-11-22T23:59:59Z":      "2026-11-08", // a Sunday
+		"2026-11-23T23:59:59Z":      "2026-11-08", // eight days after: something may still be stored
+		"2026-11-24T00:00:00Z":      "2026-11-15",
+		"2026-11-24T01:00:00+02:00": "2026-11-08", // Monday in UTC
+		"2026-11-30T12:00:00Z":      "2026-11-15",
+		"2024-03-05T00:00:00Z":      "2024-02-25",
 	} {
 		now, err := time.Parse(time.RFC3339, at)
 		if err != nil {
@@ -91,18 +93,19 @@ func TestWeeksAreWholeAndOver(t *testing.T) {
 	}
 	from := busy()
 	v := mustView(t, link, from, 4)
-	if v.From != "2026-10-19" || v.To != "2026-11-15" || len(v.Days) != 28 || v.Days[0].Day != v.From || v.Days[27].Day != v.To {
+	if v.From != "2026-10-12" || v.To != "2026-11-08" || len(v.Days) != 28 || v.Days[0].Day != v.From || v.Days[27].Day != v.To {
 		t.Errorf("%d days from %s to %s", len(v.Days), v.From, v.To)
 	}
-	if want := (tally.Period{From: "2026-10-19", To: "2026-10-25"}); len(from.asked) != 4 || from.asked[0] != want {
+	if want := (tally.Period{From: "2026-10-12", To: "2026-10-18"}); len(from.asked) != 4 || from.asked[0] != want {
 		t.Errorf("it asks for %v", from.asked)
 	}
 }
 
 func TestViewIsNearTheTruth(t *testing.T) {
 	v := mustView(t, link, busy(), 8)
-	if v.Totals.Scale != (noise.Scale{Sensitivity: 4, Millis: 500}) || v.Groups.Scale != (noise.Scale{Sensitivity: 10, Millis: 500}) {
-		t.Errorf("the scales are %+v and %+v", v.Totals, v.Groups)
+	if v.Totals.Scale != (noise.Scale{Sensitivity: 2, Millis: 250}) || v.Listed.Scale != (noise.Scale{Sensitivity: 16, Millis: 250}) ||
+		v.Groups.Scale != (noise.Scale{Sensitivity: 18, Millis: 500}) {
+		t.Errorf("the scales are %+v, %+v and %+v", v.Totals, v.Listed, v.Groups)
 	}
 	for _, c := range []struct {
 		what      string
@@ -216,55 +219,47 @@ func TestLookingOftenShowsTheSame(t *testing.T) {
 	}
 }
 
-// One event changes all counts by no more than the sensitivity that the noise is made for.
-func TestSensitivityHolds(t *testing.T) {
-	sums := func(c *counted) map[string]int64 {
-		r, err := c.Report(t.Context(), "shop", tally.Period{From: "2026-11-09", To: "2026-11-15"}, tally.Filter{})
+// A category that comes, goes or becomes required draws no noise anew: neither of the others, nor of days and groups.
+func TestCategoriesLeaveTheNoise(t *testing.T) {
+	one := mustView(t, link, busy(), 8)
+	more := &consent.Site{Name: "shop", Categories: append(slices.Clone(site.Categories), consent.Category{Name: "functional"})}
+	less := &consent.Site{Name: "shop", Categories: []consent.Category{{Name: "necessary", Required: true}, {Name: "analytics", Required: true}, {Name: "marketing"}}}
+	for what, other := range map[string]*consent.Site{"one that comes": more, "one that becomes required": less} {
+		v, err := link.View(t.Context(), busy(), other, 1000, 8, now)
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Noise of next to nothing, which is none: the counts themselves.
-		still := noise.Scale{Sensitivity: 1, Millis: 1_000_000}
-		n := &noisy{from: noise.NewSource(noise.Seed{}), totals: still, by: still, site: "shop", groups: map[[2]string]*[2]int64{}}
-		n.week(site, tally.Period{From: "2026-11-09", To: "2026-11-15"}, r)
-		all := map[string]int64{}
-		for i, counts := range n.counts {
-			for k, v := range counts {
-				all[string(n.days[k])+string(rune('0'+i))] = v
+		if diff := cmp.Diff([]any{one.Days, one.Devices, one.Countries, one.Listed}, []any{v.Days, v.Devices, v.Countries, v.Listed}); diff != "" {
+			t.Errorf("%s (-before +after):\n%s", what, diff)
+		}
+		for _, g := range v.Categories {
+			if i := slices.IndexFunc(one.Categories, func(o Group) bool { return o.Name == g.Name }); i >= 0 && g != one.Categories[i] {
+				t.Errorf("%s: %+v was %+v", what, g, one.Categories[i])
 			}
 		}
-		for name, g := range n.groups {
-			all[name[0]+name[1]+"|in"], all[name[0]+name[1]+"|out"] = g[0], g[1]
+	}
+	// Nor is a view kept that has others.
+	views := NewViews(busy())
+	for _, s := range []*consent.Site{site, more, less} {
+		v, err := views.Look(t.Context(), link, s, 1000, 8, now)
+		if err != nil || len(v.Categories) != len(optional(s)) {
+			t.Errorf("%d categories of %d (%v)", len(v.Categories), len(optional(s)), err)
 		}
-		return all
 	}
-	before, more := busy(), busy()
-	more.day = func(at time.Time) tally.Figures {
-		f := before.day(at)
-		if at.Day() == 10 {
-			f.Views++
-			f.Displays++
-			f.Custom++
-			f.OptIns++
+}
+
+// The noise is for as many categories as a configuration may have.
+func TestMostCategories(t *testing.T) {
+	for n, fine := range map[int]bool{mostCategories: true, mostCategories + 1: false} {
+		var file strings.Builder
+		file.WriteString("site: shop\nlanguages: [en]\ncategories:\n")
+		for i := range n {
+			fmt.Fprintf(&file, "  c%d: {title: {en: T}, purpose: {en: P}}\n", i)
 		}
-		return f
-	}
-	more.cats = map[string]tally.Category{"analytics": {Granted: 2801, Denied: 1400}, "marketing": {Granted: 700, Denied: 3501}, "necessary": {Granted: 9e6}}
-	for by, value := range map[tally.Dimension]string{tally.Device: "tablet", tally.Country: "IS"} {
-		f := more.by[by][value]
-		f.Displays++
-		f.Custom++
-		f.OptIns++
-		more.by[by][value] = f
-	}
-	a, b := sums(before), sums(more)
-	var changed int64
-	for name := range b {
-		changed += int64(math.Abs(float64(b[name] - a[name])))
-	}
-	// By device and country it is its own count here; that others come with it is tally's (see View).
-	if totals, groups := sensitivity(site); changed != int64(totals+2) || groups != 2*tally.Smallest {
-		t.Errorf("one event changes the counts by %d, and the noise is for %d and %d", changed, totals, groups)
+		_, report := config.Parse("stile.yaml", []byte(file.String()), config.Options{Languages: []string{"en"}})
+		if many := strings.Contains(fmt.Sprint(report.Err()), fmt.Sprintf("there are %d categories", n)); many == fine {
+			t.Errorf("%d categories: %v", n, report.Err())
+		}
 	}
 }
 

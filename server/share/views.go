@@ -2,6 +2,7 @@ package share
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/stilehq/stile/server/consent"
@@ -18,7 +19,7 @@ type Views struct {
 type looked struct {
 	site                 string
 	millis, spent, weeks int
-	sensitivity          int
+	categories           string
 	seed                 [32]byte
 	to                   time.Time
 }
@@ -46,8 +47,7 @@ func (v *Views) Look(ctx context.Context, l Link, site *consent.Site, spent, wee
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	totals, _ := sensitivity(site)
-	key := looked{site.Name, l.Millis, spent, weeks, totals, l.seed, lastDay(now)}
+	key := looked{site.Name, l.Millis, spent, weeks, strings.Join(optional(site), " "), l.seed, lastDay(now)}
 	if s, found := v.kept[key]; found && now.Before(s.until) {
 		return s.view, nil
 	}

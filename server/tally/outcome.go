@@ -54,6 +54,12 @@ func (o Outcome) Again() Outcome {
 // Surer is the outcome of an answer for another site's page that has said what it knows: its view was counted as Unsure.
 func (o Outcome) Surer() Outcome { return Outcome{unique.Make(string(surer) + o.text.Value())} }
 
+// counted tells whether an outcome's text is of an answer for a page that was counted by another one.
+func counted(text string) bool {
+	flags, _ := flagsOf(text)
+	return strings.ContainsRune(flags, again) || strings.ContainsRune(flags, surer)
+}
+
 // OutcomeOf is the outcome of a decision.
 func OutcomeOf(s *consent.Site, d *consent.Decision) Outcome {
 	var b strings.Builder

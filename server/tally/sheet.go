@@ -190,8 +190,9 @@ func (s *sheet) copy() *sheet {
 
 // Smallest is how many visits and choices with the same country, language and device there are on a day before they are
 // stored as such (C5). Of fewer the language is given up, then the device, then the country: they are Other then. Regime,
-// banner, outcome and act stay, so that all totals are exact. A sheet in memory keeps what it knows, so that a group is told
-// from others as soon as it is large enough.
+// banner, outcome and act stay, so that all totals are exact. An answer for a page that is counted already is no visit, or
+// two visitors who choose would be five. A sheet in memory keeps what it knows, so that a group is told from others as soon
+// as it is large enough.
 const Smallest = 5
 
 // The labels that could tell a visitor from others, in all sections of visitors.
@@ -208,8 +209,12 @@ func (s *sheet) coarse() *sheet {
 	other := c.id(Other)
 	for _, label := range [...]int{languageLabel, deviceLabel, countryLabel} {
 		size := map[[visitorLabels]uint32]int64{}
-		c.eachVisitor(func(labels []uint32, counts []int64) { size[[visitorLabels]uint32(labels)] += counts[0] })
-		c.eachVisitor(func(labels []uint32, _ []int64) {
+		c.eachVisitor(func(sec *section, labels []uint32, counts []int64) {
+			if sec.name != answerForm.name || !counted(c.names[labels[5]]) {
+				size[[visitorLabels]uint32(labels)] += counts[0]
+			}
+		})
+		c.eachVisitor(func(_ *section, labels []uint32, _ []int64) {
 			if size[[visitorLabels]uint32(labels)] < Smallest {
 				labels[label] = other
 			}
@@ -221,13 +226,14 @@ func (s *sheet) coarse() *sheet {
 }
 
 // eachVisitor goes over the rows that say how many visits or choices there were of a kind.
-func (s *sheet) eachVisitor(fn func(labels []uint32, counts []int64)) {
+func (s *sheet) eachVisitor(fn func(sec *section, labels []uint32, counts []int64)) {
 	for _, sec := range s.sections {
 		if !sec.visitors {
 			continue
 		}
 		for i := range sec.rows() {
-			fn(sec.row(i))
+			labels, counts := sec.row(i)
+			fn(sec, labels, counts)
 		}
 	}
 }

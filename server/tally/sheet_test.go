@@ -207,7 +207,7 @@ func TestCoarse(t *testing.T) {
 
 func groups(s *sheet) map[[3]string]int64 {
 	m := map[[3]string]int64{}
-	s.eachVisitor(func(labels []uint32, counts []int64) {
+	s.eachVisitor(func(_ *section, labels []uint32, counts []int64) {
 		m[[3]string{s.names[labels[0]], s.names[labels[1]], s.names[labels[2]]}] += counts[0]
 	})
 	return m
@@ -225,8 +225,11 @@ func TestCoarseSteps(t *testing.T) {
 	add("MT", "mt", "phone", 2)
 	add("MT", "en", "tablet", 3)
 	add("IS", "is", "phone", 4)
+	for _, text := range []string{"n|rgranted:x", "ma"} { // of pages that are among the four
+		s.add(answerForm, []string{"IS", "is", "phone", "eu", "1", text}, 3, 0)
+	}
 	want := map[[3]string]int64{
-		{"DE", "de", "phone"}: 5, {"FR", Other, "phone"}: 5, {"MT", Other, Other}: 5, {Other, Other, Other}: 4,
+		{"DE", "de", "phone"}: 5, {"FR", Other, "phone"}: 5, {"MT", Other, Other}: 5, {Other, Other, Other}: 10,
 	}
 	if diff := cmp.Diff(want, groups(s.coarse())); diff != "" {
 		t.Error(diff)
