@@ -135,7 +135,7 @@ func (w *Writer) afterHTML() {
 		w.state = inText
 		if w.inert == 0 {
 			w.upTo(w.at)
-			w.inner = &Writer{to: w.to, gate: w.gate, address: w.address, base: w.base, moved: w.moved, noscript: true, from: -1, code: -1, mark: -1}
+			w.inner = &Writer{to: w.to, gate: w.gate, address: w.address, base: w.base, moved: w.moved, noscript: true, from: -1, code: -1, mark: -1, depth: w.depth}
 		}
 	case "plaintext":
 		w.state = inPlain

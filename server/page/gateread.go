@@ -230,6 +230,9 @@ func (w *Writer) leave() {
 		if err := w.inner.Close(); w.err == nil {
 			w.err = err
 		}
+		if in := w.inner.waits; in.category != "" {
+			w.note(in.category, in.id)
+		}
 		w.inner = nil
 	}
 }
