@@ -89,12 +89,13 @@ func (w *Writer) alienTag(b []byte) {
 
 // scriptTag lets a script wait by its address. One without an address is held until its code is there.
 func (w *Writer) scriptTag(b []byte, whole bool) {
-	if w.noscript || !w.runs(b) && !w.delayed(b) {
+	kind := w.kind(b)
+	if w.noscript || kind == isData {
 		return
 	}
 	names := []string{"src"}
-	if !w.runs(b) {
-		names = []string{"data-rocket-src", "data-src", "src"}
+	if _, found := w.tag.get(b, "src"); !found || kind == isDelayed {
+		names = append(slices.Clone(delayedSources), "src")
 	}
 	for _, name := range names {
 		if _, found := w.tag.get(b, name); found {
@@ -107,13 +108,6 @@ func (w *Writer) scriptTag(b []byte, whole bool) {
 	}
 }
 
-// delayed tells of a script that no browser runs but a program of the page, which puts it off for speed's sake.
-func (w *Writer) delayed(b []byte) bool {
-	kind, _ := w.tag.get(b, "type")
-	text := strings.ToLower(html.UnescapeString(string(kind)))
-	return strings.Contains(text, "lazyload") || strings.Contains(text, "delay") || text == "text/partytown" || strings.HasSuffix(text, "-module") || strings.HasSuffix(text, "-text/javascript")
-}
-
 // judgeScript decides what to do with the script that is held, whose code ends there, or is so long already.
 func (w *Writer) judgeScript(to int) {
 	code := w.b[w.code:to]
@@ -124,26 +118,15 @@ func (w *Writer) judgeScript(to int) {
 	w.from, w.code = -1, -1
 }
 
-// runs tells whether a browser runs a script of that type (WHATWG HTML, 4.12.1.1).
-func (w *Writer) runs(b []byte) bool {
-	kind, found := w.tag.get(b, "type")
-	if !found {
-		if kind, found = w.tag.get(b, "language"); !found || len(kind) == 0 {
-			return true
-		}
-		kind = append([]byte("text/"), kind...)
-	}
-	if len(kind) == 0 {
-		return true
-	}
-	switch strings.ToLower(strings.Trim(html.UnescapeString(string(kind)), " \t\n\f\r")) {
-	case "module", "text/javascript", "application/javascript", "application/ecmascript", "application/x-ecmascript", "application/x-javascript",
-		"text/ecmascript", "text/javascript1.0", "text/javascript1.1", "text/javascript1.2", "text/javascript1.3", "text/javascript1.4",
-		"text/javascript1.5", "text/jscript", "text/livescript", "text/x-ecmascript", "text/x-javascript":
-		return true
-	}
-	return false
+func (w *Writer) kind(b []byte) scriptKind {
+	return kindOf(func(name string) (string, bool) {
+		value, found := w.tag.get(b, name)
+		return html.UnescapeString(string(value)), found
+	})
 }
+
+// runs tells whether a browser runs a script of that type.
+func (w *Writer) runs(b []byte) bool { return w.kind(b) == isRun }
 
 // link lets hints wait, which make a browser connect or fetch before anything is asked for. A stylesheet or its font waits
 // only where the site's file or the library names it.
@@ -306,9 +289,9 @@ func (w *Writer) anew(b []byte, category, id string, off ...string) {
 	if w.name == "script" {
 		w.out = append(w.out, ` type="text/plain"`...)
 		off = append(off, "type")
-		if w.delayed(b) { // once let in it runs at once
+		if _, found := w.tag.get(b, "data-type"); found || w.kind(b) == isDelayed { // once let in it runs at once
 			kind, _ := w.tag.get(b, "type")
-			w.give("data-type", map[bool]string{true: "module"}[strings.HasSuffix(strings.ToLower(string(kind)), "-module")])
+			w.give("data-type", map[bool]string{true: "module"}[strings.HasSuffix(strings.ToLower(string(kind)), "module")])
 		}
 	}
 	if _, found := w.tag.get(b, "data-stile"); !found {
@@ -330,8 +313,11 @@ func (w *Writer) anew(b []byte, category, id string, off ...string) {
 	for _, a := range w.tag.attrs {
 		for _, name := range off {
 			if is(a.name.of(b), name) {
+				rest := bare(name)
 				w.out = append(append(w.out, b[at:a.name.from]...), prefix...)
-				at = a.name.to - len(bare(name))
+				if at = a.name.to - len(rest); !strings.HasSuffix(name, rest) {
+					w.out, at = append(w.out, rest...), a.name.to
+				}
 			}
 		}
 	}
@@ -342,12 +328,10 @@ func (w *Writer) anew(b []byte, category, id string, off ...string) {
 
 // bare is the name of an attribute under which Stile's script knows it.
 func bare(name string) string {
-	for _, prefix := range []string{"xlink:", "data-rocket-", "data-lazy-", "data-litespeed-", "data-"} {
-		if rest, found := strings.CutPrefix(name, prefix); found {
-			return rest
-		}
+	if name == "data-pmdelayedscript" {
+		return "src"
 	}
-	return name
+	return name[strings.LastIndexAny(name, "-_:")+1:]
 }
 
 func (w *Writer) give(name, value string) {

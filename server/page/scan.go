@@ -230,7 +230,8 @@ var leaks = map[Kind]string{
 }
 
 func (s *scan) script(n *html.Node, e *element) {
-	runs := running(attr(n, "type"))
+	kind := kindOf(func(name string) (string, bool) { return lookup(n, name) })
+	runs := kind != isData
 	waits := e.waits
 	if !runs {
 		if waits = cmp.Or(e.waits, category(n)); waits == "" && strings.EqualFold(attr(n, "type"), "text/plain") {
@@ -241,7 +242,7 @@ func (s *scan) script(n *html.Node, e *element) {
 		}
 	}
 	address := cmp.Or(attr(n, "src"), attr(n, "href"))
-	if !runs || address == "" {
+	if kind != isRun || address == "" {
 		address = cmp.Or(later(n), address)
 	}
 	if code, inline := inlined(address); inline {
@@ -287,13 +288,6 @@ func (s *scan) document(text, waits string, e *element) {
 	}
 }
 
-// running tells whether a script of a type is run, by the browser or by one of the programs that only put it off.
-func running(kind string) bool {
-	kind, _, _ = strings.Cut(strings.ToLower(strings.TrimSpace(kind)), ";")
-	return kind == "" || kind == "module" || strings.HasSuffix(kind, "-module") || strings.Contains(kind, "javascript") ||
-		strings.Contains(kind, "ecmascript") || strings.Contains(kind, "lazyload") || strings.Contains(kind, "delay") || kind == "text/partytown"
-}
-
 // holders are the attributes by which consent platforms know what waits, and for what.
 var holders = []string{
 	"data-stile", "data-category", "data-cookieconsent", "data-cookiecategory", "data-cookiefirst-category", "data-usercentrics", "data-name",
@@ -305,12 +299,15 @@ const Unnamed = "unnamed"
 
 // later is the address that an element gets from a program in the page: a consent platform's, or one that puts loading off.
 func later(n *html.Node) string {
-	for _, name := range []string{"data-stile-src", "data-src", "data-rocket-src", "data-lazy-src", "data-litespeed-src", "data-cookieconsent-src", "data-cmp-src"} {
+	if value := attr(n, "data-stile-src"); value != "" {
+		return value
+	}
+	for _, name := range delayedSources {
 		if value := attr(n, name); value != "" {
 			return value
 		}
 	}
-	return ""
+	return cmp.Or(attr(n, "data-cookieconsent-src"), attr(n, "data-cmp-src"))
 }
 
 var optanon = regexp.MustCompile(`(?:^|\s)optanon-category-(\S+)`)
@@ -489,12 +486,17 @@ func excerpt(code string) string {
 }
 
 func attr(n *html.Node, name string) string {
+	value, _ := lookup(n, name)
+	return value
+}
+
+func lookup(n *html.Node, name string) (string, bool) {
 	for i := range n.Attr {
 		if n.Attr[i].Key == name { // xlink:href of SVG too
-			return n.Attr[i].Val
+			return n.Attr[i].Val, true
 		}
 	}
-	return ""
+	return "", false
 }
 
 func text(n *html.Node) string {
