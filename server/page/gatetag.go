@@ -202,12 +202,12 @@ func (w *Writer) waitLater(b []byte, s scope, names ...string) {
 	w.wait(b, s, names...)
 }
 
-// platform tells of a tag that names for what it waits.
+// platform tells of a tag that waits for what it names.
 func (w *Writer) platform(b []byte) bool {
-	return slices.ContainsFunc(holders, func(name string) bool {
-		value, _ := w.tag.get(b, name)
-		return len(value) > 0
-	})
+	return w.gate.judge.holder(func(name string) (string, bool) {
+		value, found := w.tag.get(b, name)
+		return html.UnescapeString(string(value)), found
+	}) != ""
 }
 
 // wait writes the tag anew if one of these attributes asks for what has to wait. All of one name go, since where the first is

@@ -288,12 +288,6 @@ func (s *scan) document(text, waits string, e *element) {
 	}
 }
 
-// holders are the attributes by which consent platforms know what waits, and for what.
-var holders = []string{
-	"data-stile", "data-category", "data-cookieconsent", "data-cookiecategory", "data-cookiefirst-category", "data-usercentrics", "data-name",
-	"data-consent", "data-cmp-purpose", "data-service", "data-cmp-vendor", "data-trackertype",
-}
-
 // Unnamed is the category of a script that waits (type=text/plain) for something that its markup does not name.
 const Unnamed = "unnamed"
 
@@ -308,21 +302,6 @@ func later(n *html.Node) string {
 		}
 	}
 	return cmp.Or(attr(n, "data-cookieconsent-src"), attr(n, "data-cmp-src"))
-}
-
-var optanon = regexp.MustCompile(`(?:^|\s)optanon-category-(\S+)`)
-
-// category is for what an element waits that does nothing by itself; "" where it names nothing.
-func category(n *html.Node) string {
-	for _, name := range holders {
-		if value := strings.TrimSpace(attr(n, name)); value != "" {
-			return value
-		}
-	}
-	if m := optanon.FindStringSubmatch(attr(n, "class")); m != nil {
-		return m[1]
-	}
-	return ""
 }
 
 // inlined is the code of a data URL: programs that make pages faster put snippets into them.
@@ -352,7 +331,7 @@ func (s *scan) own(address string) bool {
 func (s *scan) image(n *html.Node, e *element) {
 	address, waits := attr(n, "src"), ""
 	if src := later(n); src != "" && (address == "" || strings.HasPrefix(address, "data:")) {
-		address, waits = src, category(n)
+		address, waits = src, s.waits(n)
 	}
 	p, third := s.party(address)
 	if !third || !tiny(n) && !s.judge.Counts(p) {
@@ -383,6 +362,11 @@ func tiny(n *html.Node) bool {
 	return small(w) && small(h) || hidden.MatchString(attr(n, "style"))
 }
 
+// waits is for what an element waits of which a program of the page may know the address, too.
+func (s *scan) waits(n *html.Node) string {
+	return s.judge.holder(func(name string) (string, bool) { return lookup(n, name) })
+}
+
 func (s *scan) frame(n *html.Node, e *element) {
 	s.document(attr(n, "srcdoc"), attr(n, "data-stile"), e)
 	kind := Frame
@@ -391,7 +375,7 @@ func (s *scan) frame(n *html.Node, e *element) {
 	}
 	address, waits := attr(n, "src"), ""
 	if address == "" || strings.HasPrefix(address, "about:") || strings.HasPrefix(address, "data:") {
-		address, waits = later(n), category(n)
+		address, waits = later(n), s.waits(n)
 	}
 	s.ask(kind, address, waits, e)
 }
@@ -423,7 +407,7 @@ var connections = map[string]bool{
 func (s *scan) embed(n *html.Node, address string, e *element) {
 	waits := ""
 	if address == "" {
-		address, waits = later(n), category(n)
+		address, waits = later(n), s.waits(n)
 	}
 	s.ask(Embed, address, waits, e)
 }
