@@ -22,7 +22,10 @@ func (w *Writer) inTag() bool {
 		}
 		w.tag.cut()
 	}
-	w.name, w.alien = known(w.tag.name.of(b)), false
+	w.name = known(w.tag.name.of(b))
+	if len(w.foreign) > 0 {
+		w.id = nameID(w.tag.name.of(b))
+	}
 	if w.tag.end {
 		w.endTag()
 	} else {
@@ -37,7 +40,8 @@ func (w *Writer) inTag() bool {
 }
 
 func (w *Writer) startTag(b []byte, whole bool) {
-	w.alien, w.rich = w.enter(b), w.isRich(b)
+	w.enter(b)
+	w.rich = w.isRich(b)
 	if w.head != headDone {
 		w.headStart(b)
 	}
@@ -45,14 +49,16 @@ func (w *Writer) startTag(b []byte, whole bool) {
 		return
 	}
 	if w.alien {
-		w.alienTag(b)
+		w.alienTag(b, whole)
 		return
 	}
 	switch w.name {
 	case "script":
 		w.scriptTag(b, whole)
-	case "img", "image":
+	case "img":
 		w.waitLater(b, w.image(b), "src", "srcset")
+	case "image":
+		w.waitLater(b, w.image(b), append([]string{"src", "srcset"}, w.references()...)...)
 	case "iframe", "frame":
 		w.waitLater(b, strangeToo, "src", "srcdoc")
 	case "object":
@@ -76,15 +82,21 @@ func (w *Writer) startTag(b []byte, whole bool) {
 }
 
 // alienTag is one of SVG, where these ask for something.
-func (w *Writer) alienTag(b []byte) {
+func (w *Writer) alienTag(b []byte, whole bool) {
 	switch w.name {
 	case "script":
-		if w.runs(b) {
-			w.wait(b, strangeToo, "href", "xlink:href")
-		}
+		w.scriptTag(b, whole)
 	case "image":
-		w.wait(b, w.image(b), "href", "xlink:href")
+		w.wait(b, w.image(b), w.references()...)
 	}
+}
+
+// references are the attributes that are addresses in SVG, where this may be that.
+func (w *Writer) references() []string {
+	if w.alien || w.doubt {
+		return []string{"href", "xlink:href"}
+	}
+	return nil
 }
 
 // scriptTag lets a script wait by its address. One without an address is held until its code is there.
@@ -93,9 +105,9 @@ func (w *Writer) scriptTag(b []byte, whole bool) {
 	if w.noscript || kind == isData {
 		return
 	}
-	names := []string{"src"}
+	names := append(w.references(), "src")
 	if _, found := w.tag.get(b, "src"); !found || kind == isDelayed {
-		names = append(slices.Clone(delayedSources), "src")
+		names = append(slices.Clone(delayedSources), names...)
 	}
 	for _, name := range names {
 		if _, found := w.tag.get(b, name); found {
@@ -103,7 +115,7 @@ func (w *Writer) scriptTag(b []byte, whole bool) {
 			return
 		}
 	}
-	if whole {
+	if whole && !(w.alien && w.tag.self) {
 		w.code = w.at
 	}
 }
