@@ -93,7 +93,6 @@ type Writer struct {
 
 	inert   int       // templates that are open, from the outermost that is none of a shadow root
 	shadows int       // open templates of shadow roots outside of these
-	selects bool      // a <select> is open
 	foreign []foreign // SVG and MathML that is open, and what is open in it
 }
 

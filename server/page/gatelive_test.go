@@ -42,7 +42,8 @@ func liveIn(t interface{ Fatal(...any) }, j *Judge, page string) (list []string)
 				list = append(list, "<"+n.Data+"> "+address)
 			}
 		}
-		if n.Type == html.ElementNode && n.Data == "script" && running(n) && cmp.Or(attr(n, "src"), attr(n, "href")) == "" && len(j.Snippet(text(n))) > 0 {
+		// A script of SVG may have elements in it, and its code around them: that is judged up to the first end tag of a script.
+		if n.Type == html.ElementNode && n.Data == "script" && n.FirstChild == n.LastChild && running(n) && cmp.Or(attr(n, "src"), attr(n, "href")) == "" && len(j.Snippet(text(n))) > 0 {
 			list = append(list, "<script>"+text(n))
 		}
 		for c := range n.ChildNodes() {

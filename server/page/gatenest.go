@@ -82,9 +82,6 @@ func (w *Writer) endTag() {
 	if w.head != headDone {
 		w.headEnd()
 	}
-	if w.name == "select" {
-		w.selects = false
-	}
 	switch {
 	case len(w.foreign) > 0:
 		w.endForeign()
@@ -201,7 +198,7 @@ func (w *Writer) push(f foreign) {
 func (w *Writer) afterHTML() {
 	if w.name == "svg" || w.name == "math" {
 		if !w.tag.self {
-			w.push(foreign{id: nameID([]byte(w.name)), math: w.name == "math", doubt: w.selects})
+			w.push(foreign{id: nameID([]byte(w.name)), math: w.name == "math"})
 		}
 		return
 	}
@@ -211,29 +208,7 @@ func (w *Writer) afterHTML() {
 	switch w.name {
 	case "script":
 		w.state, w.escape = inScript, unescaped
-	case "textarea":
-		w.state, w.selects = inText, false
-	case "select":
-		w.selects = !w.selects
-	case "input":
-		w.selects = false
-	case "template":
-		if w.inert > 0 || !w.rich {
-			w.inert++
-		} else {
-			w.shadows++
-		}
-	default:
-		if !w.selects { // older browsers know none of these in a <select>
-			w.afterText()
-		}
-	}
-}
-
-// afterText is for elements whose content is no markup.
-func (w *Writer) afterText() {
-	switch w.name {
-	case "title", "style", "xmp", "iframe", "noembed", "noframes":
+	case "title", "textarea", "style", "xmp", "iframe", "noembed", "noframes":
 		w.state = inText
 	case "noscript":
 		if w.noscript {
@@ -246,6 +221,12 @@ func (w *Writer) afterText() {
 		}
 	case "plaintext":
 		w.state = inPlain
+	case "template":
+		if w.inert > 0 || !w.rich {
+			w.inert++
+		} else {
+			w.shadows++
+		}
 	}
 }
 

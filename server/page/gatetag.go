@@ -3,7 +3,6 @@ package page
 import (
 	"html"
 	"io"
-	"slices"
 	"strings"
 )
 
@@ -58,7 +57,7 @@ func (w *Writer) startTag(b []byte, whole bool) {
 	case "img":
 		w.waitLater(b, w.image(b), "src", "srcset")
 	case "image":
-		w.waitLater(b, w.image(b), append([]string{"src", "srcset"}, w.references()...)...)
+		w.waitLater(b, w.image(b), append(w.references(), "src", "srcset")...)
 	case "iframe", "frame":
 		w.waitLater(b, strangeToo, "src", "srcdoc")
 	case "object":
@@ -91,6 +90,9 @@ func (w *Writer) alienTag(b []byte, whole bool) {
 	}
 }
 
+// allSources are the attributes in which a script's address may stand, also in SVG.
+var allSources, onlySource = append([]string{"href", "xlink:href", "src"}, delayedSources...), []string{"src"}
+
 // references are the attributes that are addresses in SVG, where this may be that.
 func (w *Writer) references() []string {
 	if w.alien || w.doubt {
@@ -99,21 +101,19 @@ func (w *Writer) references() []string {
 	return nil
 }
 
-// scriptTag lets a script wait by its address. One without an address is held until its code is there.
+// scriptTag lets a script wait by its address. One without is held until its code is there.
 func (w *Writer) scriptTag(b []byte, whole bool) {
 	kind := w.kind(b)
 	if w.noscript || kind == isData {
 		return
 	}
-	names := append(w.references(), "src")
-	if _, found := w.tag.get(b, "src"); !found || kind == isDelayed {
-		names = append(slices.Clone(delayedSources), names...)
+	_, found := w.tag.get(b, "src")
+	names := onlySource
+	if !found || kind == isDelayed || w.alien || w.doubt {
+		names = allSources
 	}
-	for _, name := range names {
-		if _, found := w.tag.get(b, name); found {
-			w.wait(b, strangeToo, names...)
-			return
-		}
+	if w.wait(b, strangeToo, names...) || found && !w.alien {
+		return
 	}
 	if whole && !(w.alien && w.tag.self) {
 		w.code = w.at
@@ -224,7 +224,7 @@ func (w *Writer) platform(b []byte) bool {
 
 // wait writes the tag anew if one of these attributes asks for what has to wait. All of one name go, since where the first is
 // gone the next would count.
-func (w *Writer) wait(b []byte, s scope, names ...string) {
+func (w *Writer) wait(b []byte, s scope, names ...string) bool {
 	category, id, most := "", "", -1
 	off := make([]string, 0, 4)
 	for _, name := range names {
@@ -244,6 +244,7 @@ func (w *Writer) wait(b []byte, s scope, names ...string) {
 	if category != "" {
 		w.anew(b, category, id, off...)
 	}
+	return category != ""
 }
 
 func (w *Writer) ofAttribute(name, value string, s scope) (category, id string) {
