@@ -147,12 +147,19 @@ var marks = regexp.MustCompile(` (type="text/plain"|data-(stile|service|embed)="
 // prefixes are what the gate puts before a name, and takes away for it.
 var prefixes = regexp.MustCompile(`^((data-)?(stile-|rocket-|lazy-|litespeed-|wpmeteor-|pagespeed[-_]orig[-_]|phast-)?|xlink:)`)
 
+// texts are elements whose text the gate takes for markup where it may be that of SVG.
+var texts = map[string]bool{"title": true, "style": true, "textarea": true, "xmp": true, "iframe": true, "noembed": true, "noframes": true, "script": true}
+
 func draw(b *strings.Builder, n *html.Node, depth int, scripting bool) {
 	if n.Type == html.ElementNode && n.Data == "script" && slices.Contains(n.Attr, html.Attribute{Key: "src", Val: "/stile/shop.js"}) && len(n.Attr) == 1 {
 		return
 	}
 	b.WriteString(strings.Repeat(" ", min(depth, 60)))
-	b.WriteString(n.Data)
+	if n.Type == html.TextNode && n.Parent != nil && texts[n.Parent.Data] {
+		b.WriteString(marks.ReplaceAllString(n.Data, ""))
+	} else {
+		b.WriteString(n.Data)
+	}
 	var list []string
 	for _, a := range n.Attr {
 		key := strings.Replace(prefixes.ReplaceAllString(a.Key, ""), "pmdelayedscript", "src", 1)

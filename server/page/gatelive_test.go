@@ -96,6 +96,7 @@ func TestGateNests(t *testing.T) {
 		"a stray end tag":         `<svg></select></figure><style/></svg>` + two,
 		"a caption that ends it":  `<figcaption><svg></figcaption>` + two,
 		"a cell that ends it":     `<table><tr><td><svg><foreignObject></table><title/></title>` + two,
+		"an end in doubt":         `<div><svg></div><title><img src="https://www.facebook.com/tr"></title>` + two,
 		"code in SVG":             `<svg><script><![CDATA[ fbq("init", "1") ]]></script></svg>`,
 		"code in SVG, not closed": `<svg><script>fbq("init", "1")`,
 		"style that is markup":    `<svg><style><p>` + two,

@@ -115,7 +115,7 @@ func (w *Writer) scriptTag(b []byte, whole bool) {
 	if w.wait(b, strangeToo, names...) || found && !w.alien {
 		return
 	}
-	if whole && !(w.alien && w.tag.self) {
+	if empty := w.alien && w.tag.self; whole && !empty {
 		w.code = w.at
 	}
 }
