@@ -82,7 +82,9 @@ type Writer struct {
 	tag    tag
 	code   int    // of b: where the inline script begins that is held with its tag
 	name   string // of the element whose tag or text is read, "" for one of which nothing is to be known
+	id     uint64 // of that name, where SVG or MathML is open
 	alien  bool   // it is SVG's or MathML's
+	doubt  bool   // it may be
 	rich   bool   // a template of a shadow root, or MathML that holds HTML
 	opened int64  // where in the page the comment's dashes are
 	escape escape // of a script's text
@@ -91,7 +93,7 @@ type Writer struct {
 
 	inert   int       // templates that are open, from the outermost that is none of a shadow root
 	shadows int       // open templates of shadow roots outside of these
-	foreign []foreign // SVG and MathML that is open
+	foreign []foreign // SVG and MathML that is open, and what is open in it
 }
 
 // waits is for what something waits: a category, and the site's tag where it is of one alone.
@@ -108,7 +110,8 @@ const (
 	inCDATA
 	inText // of an element whose content is no markup
 	inScript
-	inPlain // to the end
+	inAlienScript // of SVG
+	inPlain       // to the end
 )
 
 // Writer begins a page. nonce is that of the page's own scripts under its content security policy, or "".

@@ -5,36 +5,66 @@ import (
 	"strings"
 )
 
-// foreign is an element of SVG or MathML that is open, of those that matter: the roots, and those in which HTML stands again.
+// foreign is an element that is open inside of SVG or MathML, or the root of these.
 type foreign struct {
-	name string
-	math bool
-	html bool // HTML stands in it
+	id         uint64 // of its name
+	kind       nesting
+	math       bool
+	annotation bool // MathML's <annotation-xml>, in which SVG may stand
+	doubt      bool // while it is the last, nothing is sure: it may be closed already
 }
 
-// foreignMost is how deep SVG and MathML are followed.
-const foreignMost = 64
+type nesting uint8
+
+const (
+	isForeign nesting = iota // it is SVG or MathML, and so is what stands in it
+	isPoint                  // it is SVG or MathML, in which HTML stands
+	isInner                  // it is HTML that stands in such a point
+)
+
+// foreignMost is how deep SVG and MathML are followed: browsers nest no deeper.
+const foreignMost = 512
 
 // enter tells whether the start tag is of SVG or MathML, and ends these where it cannot stand in them (WHATWG HTML, 13.2.6.5).
-func (w *Writer) enter(b []byte) bool {
-	if !w.inForeign() {
-		return false
+// It is exact while end tags match what is open in the SVG. One that does not may close an element around the SVG and the SVG
+// with it, or nothing: to know which would take all open elements of the page, and all rules of how they end. It is in doubt
+// then until something comes that is HTML in both cases, and everything waits that would be live in one of them.
+func (w *Writer) enter(b []byte) {
+	w.alien, w.doubt = false, false
+	if len(w.foreign) == 0 {
+		return
 	}
-	if breaks(w.name) || w.name == "font" && w.styled(b) {
+	top := &w.foreign[len(w.foreign)-1]
+	switch {
+	case !top.doubt && top.kind != isForeign:
+		w.alien = top.kind == isPoint && top.math && !top.annotation && isGlyph(w.tag.name.of(b))
+		if closesTables(w.name) {
+			w.inDoubt()
+		}
+	case breaks(w.name) || w.name == "font" && w.styled(b):
 		w.leaveForeign()
-		return false
+	default:
+		w.alien, w.doubt = !top.doubt, top.doubt
 	}
-	return true
 }
 
-func (w *Writer) inForeign() bool {
-	n := len(w.foreign)
-	return n > 0 && !w.foreign[n-1].html
-}
+func isGlyph(name []byte) bool { return is(name, "mglyph") || is(name, "malignmark") }
 
+// leaveForeign goes on in HTML for sure.
 func (w *Writer) leaveForeign() {
-	for w.inForeign() {
-		w.foreign = w.foreign[:len(w.foreign)-1]
+	for n := len(w.foreign); n > 0; n-- {
+		if w.foreign[n-1].kind != isForeign {
+			w.foreign[n-1].doubt = false
+			return
+		}
+		w.foreign = w.foreign[:n-1]
+	}
+}
+
+// inDoubt takes note that what is open may be closed. What is in doubt is all that is open before something that is not.
+func (w *Writer) inDoubt() {
+	for i := len(w.foreign) - 1; i >= 0 && !w.foreign[i].doubt; i-- {
+		w.foreign[i].doubt = true
 	}
 }
 
@@ -52,25 +82,60 @@ func (w *Writer) endTag() {
 	if w.head != headDone {
 		w.headEnd()
 	}
-	if w.name == "template" {
-		switch {
-		case w.inert > 0:
-			w.inert--
-		case w.shadows > 0:
-			w.shadows--
-		}
+	switch {
+	case len(w.foreign) > 0:
+		w.endForeign()
+	case w.name == "template":
+		w.endTemplate()
 	}
-	if w.name == "" || len(w.foreign) == 0 {
-		return
-	}
-	for i := len(w.foreign) - 1; i >= 0; i-- {
-		if w.foreign[i].name == w.name {
+}
+
+// endForeign closes what the end tag is of: in SVG and MathML the last such element, in HTML there the last element alone.
+func (w *Writer) endForeign() {
+	for last, i := len(w.foreign)-1, len(w.foreign)-1; i >= 0; i-- {
+		f := w.foreign[i]
+		if f.id == w.id && (i == last || f.kind != isInner) {
 			w.foreign = w.foreign[:i]
+			if f.kind == isInner && w.name == "template" {
+				w.endTemplate()
+			}
 			return
 		}
+		if f.kind == isInner {
+			break
+		}
 	}
-	if !foreignName(w.name) { // the end of an HTML element ends what is open in it
+	switch {
+	case w.name == "template" && w.endTemplate():
+		w.toTemplate()
+	case w.name == "p", w.name == "br": // they become elements of HTML
 		w.leaveForeign()
+	default:
+		w.inDoubt()
+	}
+}
+
+// endTemplate tells whether a template of HTML was open.
+func (w *Writer) endTemplate() bool {
+	switch {
+	case w.inert > 0:
+		w.inert--
+	case w.shadows > 0:
+		w.shadows--
+	default:
+		return false
+	}
+	return true
+}
+
+// toTemplate closes all that is open in the last template, and it.
+func (w *Writer) toTemplate() {
+	for n := len(w.foreign); n > 0; n-- {
+		f := w.foreign[n-1]
+		w.foreign = w.foreign[:n-1]
+		if f.kind == isInner && f.id == w.id {
+			return
+		}
 	}
 }
 
@@ -82,48 +147,65 @@ func (w *Writer) after() {
 		w.from = -1
 	}
 	switch {
-	case w.tag.end, w.name == "":
-	case w.alien:
+	case w.tag.end:
+	case w.alien, w.doubt:
 		w.afterAlien()
 	default:
 		w.afterHTML()
 	}
 }
 
+// afterAlien is for SVG and MathML, and where that is in doubt: what holds text in HTML holds markup there.
 func (w *Writer) afterAlien() {
+	if w.code >= 0 {
+		w.state = inAlienScript
+	}
 	if w.tag.self {
 		return
 	}
 	top := w.foreign[len(w.foreign)-1]
+	f := foreign{id: w.id, math: top.math, doubt: w.doubt}
 	switch w.name {
-	case "svg", "math":
-		w.push(foreign{name: w.name, math: top.math})
+	case "svg":
+		f.math = top.math && !top.annotation
+		f.doubt = w.doubt && top.math
+	case "math":
+		f.math = top.math || w.doubt
 	case "foreignobject", "desc", "title":
-		if !top.math {
-			w.push(foreign{name: w.name, html: true})
+		if !f.math {
+			f.kind = isPoint
 		}
-	case "mi", "mo", "mn", "ms", "mtext", "annotation-xml":
-		if top.math && (w.name != "annotation-xml" || w.rich) {
-			w.push(foreign{name: w.name, math: true, html: true})
+	case "mi", "mo", "mn", "ms", "mtext":
+		if f.math {
+			f.kind = isPoint
 		}
-	case "script", "style":
-		// Their content is markup here, of which nobody writes any. What looks like it is code: it stays.
-		w.state = inText
+	case "annotation-xml":
+		f.annotation = f.math
+		if f.math && w.rich {
+			f.kind = isPoint
+		}
 	}
+	w.push(f)
 }
 
 func (w *Writer) push(f foreign) {
-	if len(w.foreign) < foreignMost {
-		w.foreign = append(w.foreign, f)
+	if len(w.foreign) == foreignMost {
+		w.foreign = w.foreign[:copy(w.foreign, w.foreign[foreignMost/2:])]
 	}
+	w.foreign = append(w.foreign, f)
 }
 
 func (w *Writer) afterHTML() {
-	switch w.name {
-	case "svg", "math":
+	if w.name == "svg" || w.name == "math" {
 		if !w.tag.self {
-			w.push(foreign{name: w.name, math: w.name == "math"})
+			w.push(foreign{id: nameID([]byte(w.name)), math: w.name == "math"})
 		}
+		return
+	}
+	if len(w.foreign) > 0 && !isVoid(w.name) {
+		w.push(foreign{id: w.id, kind: isInner})
+	}
+	switch w.name {
 	case "script":
 		w.state, w.escape = inScript, unescaped
 	case "title", "textarea", "style", "xmp", "iframe", "noembed", "noframes":
@@ -135,7 +217,7 @@ func (w *Writer) afterHTML() {
 		w.state = inText
 		if w.inert == 0 {
 			w.upTo(w.at)
-			w.inner = &Writer{to: w.to, gate: w.gate, address: w.address, base: w.base, moved: w.moved, noscript: true, from: -1, code: -1, mark: -1}
+			w.inner = &Writer{to: w.to, gate: w.gate, address: w.address, base: w.base, moved: w.moved, noscript: true, from: -1, code: -1, mark: -1, depth: w.depth}
 		}
 	case "plaintext":
 		w.state = inPlain
@@ -173,14 +255,34 @@ func breaks(name string) bool {
 	return false
 }
 
-// foreignName tells of the names that SVG and MathML have, of those that known knows.
-func foreignName(name string) bool {
+// closesTables tells of the start tags that may close a table or its parts, with all that is open in them.
+func closesTables(name string) bool {
 	switch name {
-	case "svg", "math", "foreignobject", "desc", "title", "mi", "mo", "mn", "ms", "mtext", "annotation-xml", "script", "style", "image",
-		"video", "audio", "iframe", "font":
+	case "table", "caption", "col", "colgroup", "tbody", "td", "tfoot", "th", "thead", "tr", "frameset":
 		return true
 	}
 	return false
+}
+
+// isVoid tells of the elements of HTML that have no content.
+func isVoid(name string) bool {
+	switch name {
+	case "area", "base", "br", "col", "embed", "hr", "image", "img", "input", "link", "meta", "source", "track", "wbr":
+		return true
+	}
+	return false
+}
+
+// nameID stands for a name, in whatever case it is written.
+func nameID(name []byte) uint64 {
+	id := uint64(14695981039346656037) // FNV-1a
+	for _, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		id = (id ^ uint64(c)) * 1099511628211
+	}
+	return id
 }
 
 // known is the name of an element that matters here, in lower case, and "" of others.
@@ -204,7 +306,8 @@ var interesting = byName(strings.Fields(`script img image iframe frame object em
 	svg math foreignobject desc mi mo mn ms mtext annotation-xml font
 	b big blockquote br center code dd div dl dt em h1 h2 h3 h4 h5 h6 hr i li listing menu nobr ol p pre ruby s small span strong strike
 	sub sup table tt u ul var
-	section article aside header footer main nav form a button label select option td tr th tbody thead tfoot figure`))
+	section article aside header footer main nav form a button label select option td tr th tbody thead tfoot figure
+	caption col colgroup frameset area wbr`))
 
 // lengths are those of the names that matter, by their first letter: most others need not be looked up.
 var lengths = func() (l [256]uint32) {

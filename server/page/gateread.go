@@ -41,6 +41,8 @@ func (w *Writer) step() bool {
 		return w.text()
 	case inScript:
 		return w.scriptText()
+	case inAlienScript:
+		return w.alienScript()
 	default:
 		w.at = len(w.b)
 		return false
@@ -109,7 +111,7 @@ func (w *Writer) declaration(rest []byte) bool {
 	case bytes.HasPrefix(rest, []byte(comment)):
 		w.state, w.at = inComment, w.at+2 // "<!-->" is a whole comment: its dashes begin and end it
 		w.opened = w.past + int64(w.at)
-	case len(w.foreign) > 0 && !w.foreign[len(w.foreign)-1].html && bytes.HasPrefix(rest, []byte(cdata)):
+	case w.sections() && bytes.HasPrefix(rest, []byte(cdata)):
 		w.state, w.at = inCDATA, w.at+len(cdata)
 	case !w.last && (len(rest) < len(comment) && bytes.HasPrefix([]byte(comment), rest) || len(rest) < len(cdata) && bytes.HasPrefix([]byte(cdata), rest)):
 		return false
@@ -117,6 +119,12 @@ func (w *Writer) declaration(rest []byte) bool {
 		w.state, w.at = inBogus, w.at+2
 	}
 	return true
+}
+
+// sections tells whether there may be CDATA: directly in an element of SVG or MathML.
+func (w *Writer) sections() bool {
+	n := len(w.foreign)
+	return n > 0 && w.foreign[n-1].kind != isInner && !w.foreign[n-1].doubt
 }
 
 // until reads to after that, and to the end where it does not come.
@@ -230,6 +238,9 @@ func (w *Writer) leave() {
 		if err := w.inner.Close(); w.err == nil {
 			w.err = err
 		}
+		if in := w.inner.waits; in.category != "" {
+			w.note(in.category, in.id)
+		}
 		w.inner = nil
 	}
 }
@@ -331,4 +342,30 @@ func (w *Writer) large() {
 	if w.code >= 0 && w.at-w.code > snippetMost {
 		w.judgeScript(w.at)
 	}
+}
+
+// alienScript holds a script of SVG until its code is there, and goes back then: the code is read as the markup that it is too.
+func (w *Writer) alienScript() bool {
+	ended := no
+	for ended != yes && w.at < len(w.b) {
+		n := bytes.IndexByte(w.b[w.at:], '<')
+		if n < 0 {
+			w.at = len(w.b)
+			break
+		}
+		w.at += n
+		if ended = ends(w.b[w.at:], "script"); ended == unknown {
+			break
+		}
+		if ended == no {
+			w.at++
+		}
+	}
+	if ended != yes && !w.last && w.at-w.code <= snippetMost {
+		return false
+	}
+	code := w.code
+	w.judgeScript(w.at)
+	w.at, w.state = code, inData
+	return true
 }

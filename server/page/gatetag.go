@@ -3,7 +3,6 @@ package page
 import (
 	"html"
 	"io"
-	"slices"
 	"strings"
 )
 
@@ -22,7 +21,10 @@ func (w *Writer) inTag() bool {
 		}
 		w.tag.cut()
 	}
-	w.name, w.alien = known(w.tag.name.of(b)), false
+	w.name = known(w.tag.name.of(b))
+	if len(w.foreign) > 0 {
+		w.id = nameID(w.tag.name.of(b))
+	}
 	if w.tag.end {
 		w.endTag()
 	} else {
@@ -37,7 +39,8 @@ func (w *Writer) inTag() bool {
 }
 
 func (w *Writer) startTag(b []byte, whole bool) {
-	w.alien, w.rich = w.enter(b), w.isRich(b)
+	w.enter(b)
+	w.rich = w.isRich(b)
 	if w.head != headDone {
 		w.headStart(b)
 	}
@@ -45,14 +48,16 @@ func (w *Writer) startTag(b []byte, whole bool) {
 		return
 	}
 	if w.alien {
-		w.alienTag(b)
+		w.alienTag(b, whole)
 		return
 	}
 	switch w.name {
 	case "script":
 		w.scriptTag(b, whole)
-	case "img", "image":
+	case "img":
 		w.waitLater(b, w.image(b), "src", "srcset")
+	case "image":
+		w.waitLater(b, w.image(b), append(w.references(), "src", "srcset")...)
 	case "iframe", "frame":
 		w.waitLater(b, strangeToo, "src", "srcdoc")
 	case "object":
@@ -76,42 +81,43 @@ func (w *Writer) startTag(b []byte, whole bool) {
 }
 
 // alienTag is one of SVG, where these ask for something.
-func (w *Writer) alienTag(b []byte) {
+func (w *Writer) alienTag(b []byte, whole bool) {
 	switch w.name {
 	case "script":
-		if w.runs(b) {
-			w.wait(b, strangeToo, "href", "xlink:href")
-		}
+		w.scriptTag(b, whole)
 	case "image":
-		w.wait(b, w.image(b), "href", "xlink:href")
+		w.wait(b, w.image(b), w.references()...)
 	}
 }
 
-// scriptTag lets a script wait by its address. One without an address is held until its code is there.
+// allSources are the attributes in which a script's address may stand, also in SVG.
+var allSources, onlySource = append([]string{"href", "xlink:href", "src"}, delayedSources...), []string{"src"}
+
+// references are the attributes that are addresses in SVG, where this may be that.
+func (w *Writer) references() []string {
+	if w.alien || w.doubt {
+		return []string{"href", "xlink:href"}
+	}
+	return nil
+}
+
+// scriptTag lets a script wait by its address. One without is held until its code is there.
 func (w *Writer) scriptTag(b []byte, whole bool) {
-	if w.noscript || !w.runs(b) && !w.delayed(b) {
+	kind := w.kind(b)
+	if w.noscript || kind == isData {
 		return
 	}
-	names := []string{"src"}
-	if !w.runs(b) {
-		names = []string{"data-rocket-src", "data-src", "src"}
+	_, found := w.tag.get(b, "src")
+	names := onlySource
+	if !found || kind == isDelayed || w.alien || w.doubt {
+		names = allSources
 	}
-	for _, name := range names {
-		if _, found := w.tag.get(b, name); found {
-			w.wait(b, strangeToo, names...)
-			return
-		}
+	if w.wait(b, strangeToo, names...) || found && !w.alien {
+		return
 	}
-	if whole {
+	if empty := w.alien && w.tag.self; whole && !empty {
 		w.code = w.at
 	}
-}
-
-// delayed tells of a script that no browser runs but a program of the page, which puts it off for speed's sake.
-func (w *Writer) delayed(b []byte) bool {
-	kind, _ := w.tag.get(b, "type")
-	text := strings.ToLower(html.UnescapeString(string(kind)))
-	return strings.Contains(text, "lazyload") || strings.Contains(text, "delay") || text == "text/partytown" || strings.HasSuffix(text, "-module") || strings.HasSuffix(text, "-text/javascript")
 }
 
 // judgeScript decides what to do with the script that is held, whose code ends there, or is so long already.
@@ -124,26 +130,15 @@ func (w *Writer) judgeScript(to int) {
 	w.from, w.code = -1, -1
 }
 
-// runs tells whether a browser runs a script of that type (WHATWG HTML, 4.12.1.1).
-func (w *Writer) runs(b []byte) bool {
-	kind, found := w.tag.get(b, "type")
-	if !found {
-		if kind, found = w.tag.get(b, "language"); !found || len(kind) == 0 {
-			return true
-		}
-		kind = append([]byte("text/"), kind...)
-	}
-	if len(kind) == 0 {
-		return true
-	}
-	switch strings.ToLower(strings.Trim(html.UnescapeString(string(kind)), " \t\n\f\r")) {
-	case "module", "text/javascript", "application/javascript", "application/ecmascript", "application/x-ecmascript", "application/x-javascript",
-		"text/ecmascript", "text/javascript1.0", "text/javascript1.1", "text/javascript1.2", "text/javascript1.3", "text/javascript1.4",
-		"text/javascript1.5", "text/jscript", "text/livescript", "text/x-ecmascript", "text/x-javascript":
-		return true
-	}
-	return false
+func (w *Writer) kind(b []byte) scriptKind {
+	return kindOf(func(name string) (string, bool) {
+		value, found := w.tag.get(b, name)
+		return html.UnescapeString(string(value)), found
+	})
 }
+
+// runs tells whether a browser runs a script of that type.
+func (w *Writer) runs(b []byte) bool { return w.kind(b) == isRun }
 
 // link lets hints wait, which make a browser connect or fetch before anything is asked for. A stylesheet or its font waits
 // only where the site's file or the library names it.
@@ -219,17 +214,17 @@ func (w *Writer) waitLater(b []byte, s scope, names ...string) {
 	w.wait(b, s, names...)
 }
 
-// platform tells of a tag that names for what it waits.
+// platform tells of a tag that waits for what it names.
 func (w *Writer) platform(b []byte) bool {
-	return slices.ContainsFunc(holders, func(name string) bool {
-		value, _ := w.tag.get(b, name)
-		return len(value) > 0
-	})
+	return w.gate.judge.holder(func(name string) (string, bool) {
+		value, found := w.tag.get(b, name)
+		return html.UnescapeString(string(value)), found
+	}) != ""
 }
 
 // wait writes the tag anew if one of these attributes asks for what has to wait. All of one name go, since where the first is
 // gone the next would count.
-func (w *Writer) wait(b []byte, s scope, names ...string) {
+func (w *Writer) wait(b []byte, s scope, names ...string) bool {
 	category, id, most := "", "", -1
 	off := make([]string, 0, 4)
 	for _, name := range names {
@@ -249,6 +244,7 @@ func (w *Writer) wait(b []byte, s scope, names ...string) {
 	if category != "" {
 		w.anew(b, category, id, off...)
 	}
+	return category != ""
 }
 
 func (w *Writer) ofAttribute(name, value string, s scope) (category, id string) {
@@ -306,9 +302,9 @@ func (w *Writer) anew(b []byte, category, id string, off ...string) {
 	if w.name == "script" {
 		w.out = append(w.out, ` type="text/plain"`...)
 		off = append(off, "type")
-		if w.delayed(b) { // once let in it runs at once
+		if _, found := w.tag.get(b, "data-type"); found || w.kind(b) == isDelayed { // once let in it runs at once
 			kind, _ := w.tag.get(b, "type")
-			w.give("data-type", map[bool]string{true: "module"}[strings.HasSuffix(strings.ToLower(string(kind)), "-module")])
+			w.give("data-type", map[bool]string{true: "module"}[strings.HasSuffix(strings.ToLower(string(kind)), "module")])
 		}
 	}
 	if _, found := w.tag.get(b, "data-stile"); !found {
@@ -330,8 +326,11 @@ func (w *Writer) anew(b []byte, category, id string, off ...string) {
 	for _, a := range w.tag.attrs {
 		for _, name := range off {
 			if is(a.name.of(b), name) {
+				rest := bare(name)
 				w.out = append(append(w.out, b[at:a.name.from]...), prefix...)
-				at = a.name.to - len(bare(name))
+				if at = a.name.to - len(rest); !strings.HasSuffix(name, rest) {
+					w.out, at = append(w.out, rest...), a.name.to
+				}
 			}
 		}
 	}
@@ -342,12 +341,10 @@ func (w *Writer) anew(b []byte, category, id string, off ...string) {
 
 // bare is the name of an attribute under which Stile's script knows it.
 func bare(name string) string {
-	for _, prefix := range []string{"xlink:", "data-rocket-", "data-lazy-", "data-litespeed-", "data-"} {
-		if rest, found := strings.CutPrefix(name, prefix); found {
-			return rest
-		}
+	if name == "data-pmdelayedscript" {
+		return "src"
 	}
-	return name
+	return name[strings.LastIndexAny(name, "-_:")+1:]
 }
 
 func (w *Writer) give(name, value string) {

@@ -46,12 +46,13 @@ type Judge struct {
 	tags  index         // of the site's tags, to site.Tags
 	homes []home        // of the site's tags that are at hosts of its own
 	words map[string][]*word
-	first [256]uint64 // lengths of the words that begin with a letter
+	first [256]uint64     // lengths of the words that begin with a letter
+	names map[string]bool // of what may wait
 }
 
 // NewJudge makes a judge for the pages of a site; of nil: of any page, whose own hosts are then those that Party is told.
 func NewJudge(site *consent.Site, library *vendors.Library) *Judge {
-	j := &Judge{site: site, hosts: newIndex(), paths: newIndex(), tags: newIndex(), words: map[string][]*word{}}
+	j := &Judge{site: site, hosts: newIndex(), paths: newIndex(), tags: newIndex(), words: map[string][]*word{}, names: map[string]bool{}}
 	shared, beginnings := map[string]int{}, map[string]int{}
 	for _, v := range library.All() {
 		for _, host := range v.Hosts {
@@ -76,6 +77,7 @@ func NewJudge(site *consent.Site, library *vendors.Library) *Judge {
 		j.addWords(i, v)
 	}
 	j.addOtherWords()
+	j.addNames(library)
 	for i := range j.signs {
 		for k := range j.signs[i].paths {
 			p := &j.signs[i].paths[k]

@@ -230,7 +230,8 @@ var leaks = map[Kind]string{
 }
 
 func (s *scan) script(n *html.Node, e *element) {
-	runs := running(attr(n, "type"))
+	kind := kindOf(func(name string) (string, bool) { return lookup(n, name) })
+	runs := kind != isData
 	waits := e.waits
 	if !runs {
 		if waits = cmp.Or(e.waits, category(n)); waits == "" && strings.EqualFold(attr(n, "type"), "text/plain") {
@@ -241,7 +242,7 @@ func (s *scan) script(n *html.Node, e *element) {
 		}
 	}
 	address := cmp.Or(attr(n, "src"), attr(n, "href"))
-	if !runs || address == "" {
+	if kind != isRun || address == "" {
 		address = cmp.Or(later(n), address)
 	}
 	if code, inline := inlined(address); inline {
@@ -287,45 +288,20 @@ func (s *scan) document(text, waits string, e *element) {
 	}
 }
 
-// running tells whether a script of a type is run, by the browser or by one of the programs that only put it off.
-func running(kind string) bool {
-	kind, _, _ = strings.Cut(strings.ToLower(strings.TrimSpace(kind)), ";")
-	return kind == "" || kind == "module" || strings.HasSuffix(kind, "-module") || strings.Contains(kind, "javascript") ||
-		strings.Contains(kind, "ecmascript") || strings.Contains(kind, "lazyload") || strings.Contains(kind, "delay") || kind == "text/partytown"
-}
-
-// holders are the attributes by which consent platforms know what waits, and for what.
-var holders = []string{
-	"data-stile", "data-category", "data-cookieconsent", "data-cookiecategory", "data-cookiefirst-category", "data-usercentrics", "data-name",
-	"data-consent", "data-cmp-purpose", "data-service", "data-cmp-vendor", "data-trackertype",
-}
-
 // Unnamed is the category of a script that waits (type=text/plain) for something that its markup does not name.
 const Unnamed = "unnamed"
 
 // later is the address that an element gets from a program in the page: a consent platform's, or one that puts loading off.
 func later(n *html.Node) string {
-	for _, name := range []string{"data-stile-src", "data-src", "data-rocket-src", "data-lazy-src", "data-litespeed-src", "data-cookieconsent-src", "data-cmp-src"} {
+	if value := attr(n, "data-stile-src"); value != "" {
+		return value
+	}
+	for _, name := range delayedSources {
 		if value := attr(n, name); value != "" {
 			return value
 		}
 	}
-	return ""
-}
-
-var optanon = regexp.MustCompile(`(?:^|\s)optanon-category-(\S+)`)
-
-// category is for what an element waits that does nothing by itself; "" where it names nothing.
-func category(n *html.Node) string {
-	for _, name := range holders {
-		if value := strings.TrimSpace(attr(n, name)); value != "" {
-			return value
-		}
-	}
-	if m := optanon.FindStringSubmatch(attr(n, "class")); m != nil {
-		return m[1]
-	}
-	return ""
+	return cmp.Or(attr(n, "data-cookieconsent-src"), attr(n, "data-cmp-src"))
 }
 
 // inlined is the code of a data URL: programs that make pages faster put snippets into them.
@@ -355,7 +331,7 @@ func (s *scan) own(address string) bool {
 func (s *scan) image(n *html.Node, e *element) {
 	address, waits := attr(n, "src"), ""
 	if src := later(n); src != "" && (address == "" || strings.HasPrefix(address, "data:")) {
-		address, waits = src, category(n)
+		address, waits = src, s.waits(n)
 	}
 	p, third := s.party(address)
 	if !third || !tiny(n) && !s.judge.Counts(p) {
@@ -386,6 +362,11 @@ func tiny(n *html.Node) bool {
 	return small(w) && small(h) || hidden.MatchString(attr(n, "style"))
 }
 
+// waits is for what an element waits of which a program of the page may know the address, too.
+func (s *scan) waits(n *html.Node) string {
+	return s.judge.holder(func(name string) (string, bool) { return lookup(n, name) })
+}
+
 func (s *scan) frame(n *html.Node, e *element) {
 	s.document(attr(n, "srcdoc"), attr(n, "data-stile"), e)
 	kind := Frame
@@ -394,7 +375,7 @@ func (s *scan) frame(n *html.Node, e *element) {
 	}
 	address, waits := attr(n, "src"), ""
 	if address == "" || strings.HasPrefix(address, "about:") || strings.HasPrefix(address, "data:") {
-		address, waits = later(n), category(n)
+		address, waits = later(n), s.waits(n)
 	}
 	s.ask(kind, address, waits, e)
 }
@@ -426,7 +407,7 @@ var connections = map[string]bool{
 func (s *scan) embed(n *html.Node, address string, e *element) {
 	waits := ""
 	if address == "" {
-		address, waits = later(n), category(n)
+		address, waits = later(n), s.waits(n)
 	}
 	s.ask(Embed, address, waits, e)
 }
@@ -489,12 +470,17 @@ func excerpt(code string) string {
 }
 
 func attr(n *html.Node, name string) string {
+	value, _ := lookup(n, name)
+	return value
+}
+
+func lookup(n *html.Node, name string) (string, bool) {
 	for i := range n.Attr {
 		if n.Attr[i].Key == name { // xlink:href of SVG too
-			return n.Attr[i].Val
+			return n.Attr[i].Val, true
 		}
 	}
-	return ""
+	return "", false
 }
 
 func text(n *html.Node) string {

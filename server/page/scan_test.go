@@ -140,6 +140,23 @@ func TestScanText(t *testing.T) {
 	}
 }
 
+// A name says that something waits only where it is one of what may wait.
+func TestScanNames(t *testing.T) {
+	for page, want := range map[string]string{
+		`<iframe class=lazyload data-name="Trailer" data-src="https://www.youtube.com/embed/x"></iframe>`:        "",
+		`<iframe class=lazyload data-name="youtube" data-src="https://www.youtube.com/embed/x"></iframe>`:        "",
+		`<iframe data-category="Films" data-src="https://www.youtube.com/embed/x"></iframe>`:                     "",
+		`<iframe data-name="youtube" data-src="https://www.youtube.com/embed/x"></iframe>`:                       "youtube",
+		`<iframe data-category="functional" data-src="https://www.youtube.com/embed/x"></iframe>`:                "functional",
+		`<script type="text/plain" data-name="any" data-src="https://static.hotjar.com/c/hotjar-1.js"></script>`: "any",
+	} {
+		r, err := Scan(strings.NewReader(page), nil, NewJudge(nil, library(t)))
+		if err != nil || len(r.Finds) != 1 || r.Finds[0].Waits != want {
+			t.Errorf("%s: %+v %v", page, r, err)
+		}
+	}
+}
+
 // What the page asks of Stile itself is no third party's, also on a host of its own.
 func TestScanStilesOwn(t *testing.T) {
 	const page = `<script src="https://c.example/stile/shop.js"></script><noscript><iframe src="https://c.example/stile/shop/banner"></iframe></noscript>`

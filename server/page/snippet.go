@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/stilehq/stile/server/thirdparty"
 	"github.com/stilehq/stile/server/vendors"
@@ -187,6 +188,7 @@ const (
 	space
 	quote
 	slash
+	wide // begins a character that is no letter: a space or an end of a line beyond ASCII, or a sign
 )
 
 var kinds = func() (k [256]byte) {
@@ -199,6 +201,7 @@ var kinds = func() (k [256]byte) {
 		}
 	}
 	k['"'], k['\''], k['`'], k['/'] = quote, quote, quote, slash
+	k[0xc2], k[0xe2], k[0xef] = wide, wide, wide
 	return k
 }()
 
@@ -230,6 +233,10 @@ func (r *reader) read() {
 				continue
 			}
 			last = c
+		case wide:
+			_, size := utf8.DecodeRuneInString(code[i:])
+			i += size
+			continue
 		case other:
 			last = c
 		}
@@ -242,8 +249,10 @@ func (r *reader) slash(i int, last byte) int {
 	rest := r.code[i:]
 	switch {
 	case strings.HasPrefix(rest, "//"):
-		if end := strings.IndexByte(rest, '\n'); end >= 0 {
-			return i + end
+		for k := i + 2; k < len(r.code); k++ {
+			if lineEnd(r.code[k:]) {
+				return k
+			}
 		}
 		return len(r.code)
 	case strings.HasPrefix(rest, "/*"):
@@ -264,11 +273,16 @@ func (r *reader) slash(i int, last byte) int {
 			class = false
 		case c == '/' && !class:
 			return k + 1
-		case c == '\n':
+		case lineEnd(r.code[k:]):
 			return i
 		}
 	}
 	return i
+}
+
+// lineEnd tells whether a line of JavaScript ends there: it knows two ends that are no bytes of ASCII.
+func lineEnd(code string) bool {
+	return code[0] == '\n' || code[0] == '\r' || code[0] == 0xe2 && (strings.HasPrefix(code, "\u2028") || strings.HasPrefix(code, "\u2029"))
 }
 
 // literal passes a string and looks at the addresses in it. One in plain quotes ends with its line, so that a quote which
@@ -288,7 +302,7 @@ func (r *reader) literal(i int, argument bool) int {
 		case c == '/' && k+1 < len(code) && code[k+1] == '/':
 			k++
 			r.address(k+1, argument)
-		case c == q, c == '\n' && q != '`':
+		case c == q, (c == '\n' || c == '\r') && q != '`':
 			r.bare(start, k, argument)
 			return k + 1
 		}
