@@ -62,6 +62,10 @@ func (q *query) same(choice *consent.Choice, now time.Time) bool {
 	return q.named && choice != nil && now.Sub(choice.Time) < justNow
 }
 
+// nameAgain is how long a name of an outcome is given without being announced anew. It is known for the day and the next, and
+// is told for an hour after it was given, while the browser's copy is fresh.
+const nameAgain = 12 * time.Hour
+
 // answer is the script for a decision. Where page views are counted it tells of them, by a name of what it did.
 func (st *site) answer(d *consent.Decision, lang string, did tally.Outcome) (*gate.Answer, error) {
 	if !st.PageViews {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -201,6 +202,17 @@ func TestCountTags(t *testing.T) {
 	}
 }
 
+// announced is the name by which the script tells of a page view.
+func (w *world) announced(headers ...string) string {
+	w.t.Helper()
+	_, body := w.get("/stile/shop.js", headers...)
+	found := regexp.MustCompile(`\(k,"([A-Za-z0-9_-]{8})"\)`).FindStringSubmatch(body)
+	if found == nil {
+		w.t.Fatalf("the answer names no outcome: %.3000s", body)
+	}
+	return found[1]
+}
+
 // A site that counts page views counts what its pages tell, and not the answers, which browsers keep.
 func TestPageViews(t *testing.T) {
 	w := newWorld(t)
@@ -212,17 +224,9 @@ func TestPageViews(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := w.counted(tally.Filter{})
-	outcome := func(headers ...string) string {
-		_, body := w.get("/stile/shop.js", headers...)
-		found := regexp.MustCompile(`\(k,"([A-Za-z0-9_-]{8})"\)`).FindStringSubmatch(body)
-		if found == nil {
-			t.Fatalf("the answer names no outcome: %.3000s", body)
-		}
-		return found[1]
-	}
-	first := outcome()
+	first := w.announced()
 	w.choose("category=analytics")
-	returning := outcome()
+	returning := w.announced()
 	for _, test := range []struct {
 		query   string
 		headers []string
@@ -248,6 +252,29 @@ func TestPageViews(t *testing.T) {
 	}
 	if n := after.Tags["ga4"].Released; n != 1 {
 		t.Errorf("ga4 was released %d times", n)
+	}
+}
+
+// Page views of a returning visitor are counted also after days on which nobody came, when all that was announced is
+// forgotten: what the server decided days ago it decides anew.
+func TestPageViewsAfterQuietDays(t *testing.T) {
+	var shift atomic.Int64
+	w := newWorld(t, func(o *Options) { o.Now = func() time.Time { return time.Now().Add(time.Duration(shift.Load())) } })
+	w.write(siteText + "page_views: true\n")
+	if err := w.s.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.choose("category=analytics")
+	for visit, quiet := range []time.Duration{0, 3 * 24 * time.Hour, 25 * time.Hour, 0} {
+		for range quiet / time.Hour {
+			shift.Add(int64(time.Hour))
+			if err := w.s.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if resp, body := w.send(http.MethodPost, "/stile/shop/view?o="+w.announced(), ""); resp.StatusCode != http.StatusNoContent {
+			t.Errorf("visit %d: status %d: %s", visit, resp.StatusCode, body)
+		}
 	}
 }
 

@@ -107,6 +107,9 @@ func (s *Server) outcome(r *http.Request, snap *snapshot, st *site, q query) (ou
 	if d.Choice != nil {
 		o.until = d.Choice.Time.Add(st.Remembers(d.Regime))
 	}
+	if again := v.Now.Add(nameAgain); st.PageViews && (o.until.IsZero() || again.Before(o.until)) {
+		o.until = again
+	}
 	if plain && (value == "") == (d.Choice == nil) { // a cookie that is no choice is not kept: anybody can make those up
 		st.visits.put(key, o, turn)
 	}
