@@ -97,13 +97,13 @@ func (s *Server) outcome(r *http.Request, snap *snapshot, st *site, q query) (ou
 	if err != nil {
 		return outcome{}, nil, err
 	}
-	switch {
-	case q.same(d.Choice, v.Now):
-		did = did.Again()
-	case q.named && crossSite(r):
+	if q.named && crossSite(r) {
 		did = did.Surer()
 	}
-	o := outcome{answer: a, etag: []string{a.ETag}, asked: d.Ask, counters: st.counters(&v, &d, spoken, did)}
+	o := outcome{answer: a, etag: []string{a.ETag}, asked: d.Ask}
+	if !st.PageViews && !q.same(d.Choice, v.Now) { // else the page tells of its view, or it is counted already
+		o.counters = st.counters(&v, &d, spoken, did)
+	}
 	if d.Choice != nil {
 		o.until = d.Choice.Time.Add(st.Remembers(d.Regime))
 	}
