@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"regexp"
 	"strconv"
 	"strings"
@@ -12,9 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/PuerkitoBio/goquery"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"github.com/stilehq/stile/server/account"
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/mail"
 	"github.com/stilehq/stile/server/tally"
@@ -145,7 +148,7 @@ func TestCountTagsOfChoice(t *testing.T) {
 				w.choose("category=analytics")
 				w.get("/stile/shop.js?s=x", after...)
 			},
-			1, figures{Released: 1}, figures{Withheld: 1}, map[consent.Kind]int64{consent.NotChosen: 1},
+			1, figures{Released: 1}, figures{Withheld: 1}, map[consent.Kind]int64{consent.Declined: 1},
 		},
 		{
 			"refused, and a page after it", func(w *world, land func()) {
@@ -154,7 +157,7 @@ func TestCountTagsOfChoice(t *testing.T) {
 				w.get("/stile/shop.js?s=x", after...)
 				land()
 			},
-			2, figures{Withheld: 2}, figures{Withheld: 2}, map[consent.Kind]int64{consent.NotChosen: 1, consent.Declined: 1},
+			2, figures{Withheld: 2}, figures{Withheld: 2}, map[consent.Kind]int64{consent.Declined: 2},
 		},
 		{
 			"more on a later page", func(w *world, land func()) {
@@ -165,7 +168,7 @@ func TestCountTagsOfChoice(t *testing.T) {
 				w.get("/stile/shop.js?s=x", after...)
 				land()
 			},
-			3, figures{Released: 3}, figures{Released: 2, Withheld: 1}, map[consent.Kind]int64{consent.NotChosen: 1},
+			3, figures{Released: 3}, figures{Released: 2, Withheld: 1}, map[consent.Kind]int64{consent.Declined: 1},
 		},
 		{
 			"taken back on a later page", func(w *world, land func()) {
@@ -257,6 +260,87 @@ func TestCountTagsOfChoice(t *testing.T) {
 	}
 }
 
+// What the overview says under a filter of a period, and of the one that it is compared with, is what visitors did there.
+func TestCountCompared(t *testing.T) {
+	var days atomic.Int64
+	noon := time.Now().UTC().Truncate(24 * time.Hour).Add(-60 * time.Hour)
+	w := newWorld(t, func(o *Options) { o.Now = func() time.Time { return noon.AddDate(0, 0, int(days.Load())) } })
+	flush := func() {
+		if err := w.s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	visitors := func(n int, form string, headers ...string) {
+		for range n {
+			var err error
+			if w.client.Jar, err = cookiejar.New(nil); err != nil {
+				t.Fatal(err)
+			}
+			w.get("/stile/shop.js", headers...)
+			if form != "" {
+				w.choose(form, headers...)
+			}
+		}
+	}
+	phone := []string{"X-Region", "DE", "User-Agent", telephone}
+	desktop := []string{"X-Region", "DE"}
+	visitors(5, "accept=all", phone...)
+	visitors(5, "accept=none", phone...)
+	visitors(7, "accept=all", desktop...)
+	flush()
+	days.Add(1)
+	flush()
+	visitors(9, "accept=all", phone...)
+	visitors(3, "accept=none", phone...)
+	visitors(2, "", phone...)
+	visitors(8, "accept=none", desktop...)
+	flush()
+	days.Add(1)
+	flush()
+
+	day := string(tally.DayOf(noon.AddDate(0, 0, 1)))
+	look := func(page string) *goquery.Document {
+		r := httptest.NewRequestWithContext(account.WithUser(t.Context(), account.User{Name: "ada", Role: account.Viewer}), http.MethodGet, "/admin/sites/shop/"+page, http.NoBody)
+		rec := httptest.NewRecorder()
+		w.s.admin.ServeHTTP(rec, r)
+		doc, err := goquery.NewDocumentFromReader(rec.Body)
+		if err != nil || rec.Code != http.StatusOK {
+			t.Fatal(rec.Code, err)
+		}
+		return doc
+	}
+	for query, want := range map[string]map[string]string{
+		"device=phone": {
+			"Displays": "14 +40.0% in 14 views", "Interactions": "12 +20.0%", "Ignores": "2 new", "Interaction rate": "85.7% −14.3 points of displays",
+			"Accept all": "9 from 5 75.0% of answers", "Reject all": "3 from 5 25.0% of answers", "Opt-in rate": "75.0% +25.0 points of answers",
+		},
+		"device=desktop": {"Displays": "8", "Accept all": "0", "Reject all": "8", "Opt-in rate": "too few"},
+		"country=DE":     {"Displays": "22", "Accept all": "9", "Reject all": "11", "Opt-in rate": "45.0%"},
+		"country=FR":     {},
+	} {
+		got := map[string]string{}
+		look("?from=" + day + "&to=" + day + "&" + query).Find(".stat").Each(func(_ int, s *goquery.Selection) {
+			name, _, _ := strings.Cut(strings.TrimSpace(s.Find("dt").Text()), "?")
+			words := s.Find("dd").Clone()
+			words.Find(".unseen").Remove()
+			got[strings.TrimSpace(name)] = strings.Join(strings.Fields(words.Text()), " ")
+		})
+		for name, says := range want {
+			if !strings.HasPrefix(got[name], says) {
+				t.Errorf("%s: %s is %q, want %q", query, name, got[name], says)
+			}
+		}
+		if len(want) == 0 && len(got) > 0 {
+			t.Errorf("%s: %q", query, got)
+		}
+	}
+	// Of the 22 views of the day nine were accepted and eleven refused, on their own pages.
+	got := look("tags?from=" + day + "&to=" + day).Find("tr[data-tag=ga4] td").Map(func(_ int, s *goquery.Selection) string { return strings.TrimSpace(s.Text()) })
+	if want := []string{"9", "13", "40.9%", "declined 11no choice yet 2"}; !cmp.Equal(got[2:6], want) {
+		t.Errorf("ga4 is %q, want %q", got[2:6], want)
+	}
+}
+
 func TestSamePage(t *testing.T) {
 	now := time.Now()
 	made := func(ago time.Duration) *consent.Choice { return &consent.Choice{Time: now.Add(-ago)} }
@@ -295,11 +379,11 @@ func TestCountTags(t *testing.T) {
 	}
 	r := w.counted(tally.Filter{})
 	analytics, marketing := r.Tags["ga4"], r.Tags["pixel"]
-	// The choice released analytics on a page that was open.
+	// The choice was made on a page that was open: of one view it says what became of it.
 	if analytics.Released != tally.Smallest+2 || analytics.Withheld != tally.Smallest+1 || time.Since(analytics.Last) > 2*time.Minute {
 		t.Errorf("ga4: %+v", analytics)
 	}
-	if marketing.Released != 0 || marketing.Because[consent.Declined] != tally.Smallest+1 || marketing.Because[consent.NotChosen] != tally.Smallest+2 {
+	if marketing.Released != 0 || marketing.Because[consent.Declined] != tally.Smallest+2 || marketing.Because[consent.NotChosen] != tally.Smallest+1 {
 		t.Errorf("the pixel: %+v", marketing)
 	}
 	if diff := cmp.Diff(map[string]tally.Category{"analytics": {Granted: 1}, "marketing": {Denied: 1}}, r.Categories); diff != "" {

@@ -313,7 +313,7 @@ func (v *tagView) figures() (list []stat) {
 		})
 	}
 	return append(list,
-		stat{Name: "Withheld", Value: count(f.Withheld), Note: shareOf(f.Withheld, v.row.decided()), Means: "Page views in which nothing of the tag left the server at any moment. The reason is the one there was when the page opened."},
+		stat{Name: "Withheld", Value: count(f.Withheld), Note: shareOf(f.Withheld, v.row.decided()), Means: "Page views in which nothing of the tag left the server at any moment. The reason is the last one on that page."},
 		stat{Name: "Last released", Value: v.row.last(), Note: "UTC", Means: "When the tag was last released in this period, to about a minute."},
 		stat{Name: "Errors", Value: count(f.Errors), Note: "given up or failed to load", Means: "Deliveries by this server that were given up, and loads that were seen to fail."},
 	)

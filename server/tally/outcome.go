@@ -73,18 +73,20 @@ func OutcomeOf(s *consent.Site, d *consent.Decision) Outcome {
 }
 
 // Choosing is the outcome of a choice for the page on which it was made, whose view was counted before: what it lets out
-// there was so in that view after all. What it stops was let out all the same. fresh is of a page that was counted without
+// there was so in that view after all, and what it goes on withholding has another reason. What it stops was let out all the
+// same. fresh is of a page that was counted without
 // its tags (Unsure): there is nothing to take back. Without a difference it is not ok.
 func Choosing(s *consent.Site, before, after *consent.Decision, fresh bool) (o Outcome, ok bool) {
 	var all verdictGroups
 	for i := range after.Tags {
 		was, is := verdictOf(&before.Tags[i]), verdictOf(&after.Tags[i])
-		if is >= was {
+		why, now := before.Tags[i].Because.Kind, after.Tags[i].Because.Kind
+		if is > was || is == was && (is == released || why == now || fresh) {
 			continue
 		}
-		all.add(is, after.Tags[i].Because.Kind, s.Tags[i].ID)
+		all.add(is, now, s.Tags[i].ID)
 		if !fresh {
-			all.add(was-takenBack, before.Tags[i].Because.Kind, s.Tags[i].ID)
+			all.add(was-takenBack, why, s.Tags[i].ID)
 		}
 	}
 	return Outcome{unique.Make(string(again) + all.text())}, len(all) > 0

@@ -91,7 +91,7 @@ type Tag struct {
 	Restricted int64 // sent without consent, and told so
 	Withheld   int64 // neither
 
-	Because           map[consent.Kind]int64 // of Withheld: the reason when the page was opened
+	Because           map[consent.Kind]int64 // of Withheld: the last reason on the page
 	RestrictedBecause map[consent.Kind]int64 // of Restricted, likewise
 
 	Last   time.Time // last released, to a minute or so; zero: not in the period

@@ -678,10 +678,12 @@ func TestChoosing(t *testing.T) {
 		fresh         bool
 		want          string
 	}{
-		{decide(), decide("analytics"), false, "n|Snot_chosen:ga4|Wnot_chosen:clarity|rgranted:clarity ga4"},
+		{decide(), decide("analytics"), false, "n|Snot_chosen:ga4|Wnot_chosen:clarity pixel|rgranted:clarity ga4|wdeclined:pixel"},
 		{decide(), decide("analytics"), true, "n|rgranted:clarity ga4"},
 		{decide("analytics"), decide("marketing"), false, "n|Wdeclined:pixel|rgranted:pixel"},
-		{decide(), decide([]string{}...), false, ""},
+		{decide(), decide("none"), false, "n|Snot_chosen:ga4|Wnot_chosen:clarity pixel|sdeclined:ga4|wdeclined:clarity pixel"},
+		{decide(), decide("none"), true, ""},
+		{decide("none"), decide("none"), false, ""},
 		{decide("analytics"), decide("none"), false, ""},
 	} {
 		did, ok := Choosing(s, test.before, test.after, test.fresh)
@@ -705,7 +707,7 @@ func TestChoosing(t *testing.T) {
 		for id, want := range map[string]Tag{
 			"ga4":     {Released: 15, Restricted: 5, RestrictedBecause: map[consent.Kind]int64{consent.NotChosen: 5}},
 			"clarity": {Released: 15, Withheld: 5, Because: map[consent.Kind]int64{consent.NotChosen: 5}},
-			"pixel":   {Withheld: 20, Because: map[consent.Kind]int64{consent.NotChosen: 20}},
+			"pixel":   {Withheld: 20, Because: map[consent.Kind]int64{consent.NotChosen: 5, consent.Declined: 15}},
 		} {
 			got := *r.Tags[id]
 			got.Last = time.Time{}
