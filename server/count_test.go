@@ -136,11 +136,17 @@ func TestCountTagsOfChoice(t *testing.T) {
 	}{
 		{
 			"no choice", func(_ *world, land func()) { land(); land() },
-			2, figures{Withheld: 2}, figures{Withheld: 2}, map[consent.Kind]int64{consent.NotChosen: 2},
+			2,
+			figures{Withheld: 2},
+			figures{Withheld: 2},
+			map[consent.Kind]int64{consent.NotChosen: 2},
 		},
 		{
 			"accepted where they landed", func(w *world, land func()) { land(); w.choose("accept=all"); w.get("/stile/shop.js?s=x", after...) },
-			1, figures{Released: 1}, figures{Released: 1}, map[consent.Kind]int64{},
+			1,
+			figures{Released: 1},
+			figures{Released: 1},
+			map[consent.Kind]int64{},
 		},
 		{
 			"some of it", func(w *world, land func()) {
@@ -148,7 +154,10 @@ func TestCountTagsOfChoice(t *testing.T) {
 				w.choose("category=analytics")
 				w.get("/stile/shop.js?s=x", after...)
 			},
-			1, figures{Released: 1}, figures{Withheld: 1}, map[consent.Kind]int64{consent.Declined: 1},
+			1,
+			figures{Released: 1},
+			figures{Withheld: 1},
+			map[consent.Kind]int64{consent.Declined: 1},
 		},
 		{
 			"refused, and a page after it", func(w *world, land func()) {
@@ -157,7 +166,10 @@ func TestCountTagsOfChoice(t *testing.T) {
 				w.get("/stile/shop.js?s=x", after...)
 				land()
 			},
-			2, figures{Withheld: 2}, figures{Withheld: 2}, map[consent.Kind]int64{consent.Declined: 2},
+			2,
+			figures{Withheld: 2},
+			figures{Withheld: 2},
+			map[consent.Kind]int64{consent.Declined: 2},
 		},
 		{
 			"more on a later page", func(w *world, land func()) {
@@ -168,7 +180,10 @@ func TestCountTagsOfChoice(t *testing.T) {
 				w.get("/stile/shop.js?s=x", after...)
 				land()
 			},
-			3, figures{Released: 3}, figures{Released: 2, Withheld: 1}, map[consent.Kind]int64{consent.Declined: 1},
+			3,
+			figures{Released: 3},
+			figures{Released: 2, Withheld: 1},
+			map[consent.Kind]int64{consent.Declined: 1},
 		},
 		{
 			"taken back on a later page", func(w *world, land func()) {
@@ -178,7 +193,10 @@ func TestCountTagsOfChoice(t *testing.T) {
 				w.choose("accept=none")
 				land()
 			},
-			3, figures{Released: 2, Withheld: 1}, figures{Released: 2, Withheld: 1}, map[consent.Kind]int64{consent.Declined: 1},
+			3,
+			figures{Released: 2, Withheld: 1},
+			figures{Released: 2, Withheld: 1},
+			map[consent.Kind]int64{consent.Declined: 1},
 		},
 		{
 			"sent twice", func(w *world, land func()) {
@@ -187,18 +205,27 @@ func TestCountTagsOfChoice(t *testing.T) {
 				w.send(http.MethodPost, "/stile/shop/choice", form)
 				w.send(http.MethodPost, "/stile/shop/choice", form)
 			},
-			1, figures{Released: 1}, figures{Released: 1}, map[consent.Kind]int64{},
+			1,
+			figures{Released: 1},
+			figures{Released: 1},
+			map[consent.Kind]int64{},
 		},
 		{
 			"on Stile's own page", func(w *world, land func()) { land(); w.choose("accept=all", "Accept", "text/html") },
-			1, figures{Withheld: 1}, figures{Withheld: 1}, map[consent.Kind]int64{consent.NotChosen: 1},
+			1,
+			figures{Withheld: 1},
+			figures{Withheld: 1},
+			map[consent.Kind]int64{consent.NotChosen: 1},
 		},
 		{
 			"on another site's page", func(w *world, _ func()) {
 				w.get("/stile/shop.js", "Sec-Fetch-Site", "cross-site") // counted without its tags
 				w.choose("accept=all", "Sec-Fetch-Site", "cross-site", "Origin", "https://www.shop.example")
 			},
-			1, figures{Released: 1}, figures{Released: 1}, map[consent.Kind]int64{},
+			1,
+			figures{Released: 1},
+			figures{Released: 1},
+			map[consent.Kind]int64{},
 		},
 		{
 			"the copy for the next page", func(w *world, land func()) {
@@ -206,7 +233,10 @@ func TestCountTagsOfChoice(t *testing.T) {
 				w.choose("accept=all")
 				w.get("/stile/shop.js", "Sec-Fetch-Dest", "empty")
 			},
-			1, figures{Released: 1}, figures{Released: 1}, map[consent.Kind]int64{},
+			1,
+			figures{Released: 1},
+			figures{Released: 1},
+			map[consent.Kind]int64{},
 		},
 	}
 	for _, views := range []bool{false, true} {
