@@ -134,11 +134,11 @@ func (s *Server) store(ctx context.Context, st *site, record ledger.Record, acti
 	if err != nil {
 		return stored, err
 	}
-	if stored.ID == record.ID {
-		s.countChoice(st, &stored, by)
-	}
 	choice.Receipt, choice.Time, choice.GPC = stored.ID, stored.Time.Truncate(time.Second), stored.GPC
 	choice.Policy, choice.List = stored.Policy, stored.List
+	if stored.ID == record.ID {
+		s.countChoice(st, &stored, choice, by)
+	}
 	return stored, nil
 }
 

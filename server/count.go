@@ -21,11 +21,8 @@ type counters struct {
 	unsure *tally.Counter // where another site's page asks, which may know of a choice; nil where that is known
 }
 
-// counters finds what counts the answers to a visit. There is nothing where page views are counted.
+// counters finds what counts the answers to a visit.
 func (st *site) counters(v *consent.Visit, d *consent.Decision, lang string, did tally.Outcome) counters {
-	if st.PageViews {
-		return counters{}
-	}
 	visit := st.counted(v.Region, lang, did)
 	c := counters{sure: st.tally.Counter(visit)}
 	if d.Choice == nil && !d.Crawler {
@@ -42,7 +39,7 @@ func (st *site) counted(region, lang string, did tally.Outcome) tally.Visit {
 
 // count counts an answer of the script that was sent.
 func (c counters) count(r *http.Request, q *query) {
-	if c.sure == nil || r.Method != http.MethodGet {
+	if c.sure == nil || r.Method != http.MethodGet || ahead(r) {
 		return
 	}
 	counter := c.sure
@@ -52,15 +49,26 @@ func (c counters) count(r *http.Request, q *query) {
 	counter.Add(tally.ClassOf(r.Header))
 }
 
+// ahead tells whether a page fetches the answer for the page after it, in place of the copy that the browser has from before a
+// choice. A page that runs it asks by its script element.
+func ahead(r *http.Request) bool {
+	dest := r.Header["Sec-Fetch-Dest"]
+	return len(dest) > 0 && dest[0] == "empty"
+}
+
 // justNow is how long after a choice pages ask again that knew of another one, at most.
 const justNow = 30 * time.Second
 
 // same tells whether a request is for a page that was counted by the one before: it has run an answer, and asks for the one
-// that a choice takes. A page that comes later asks for the same address, and finds it in the browser's cache or asks when
-// the choice is no longer new.
+// that a choice takes, which was counted with the choice. A page that comes later asks for the same address, and finds it in
+// the browser's cache or asks when the choice is no longer new.
 func (q *query) same(choice *consent.Choice, now time.Time) bool {
 	return q.named && choice != nil && now.Sub(choice.Time) < justNow
 }
+
+// nameAgain is how long a name of an outcome is given without being announced anew. It is known for the day and the next, and
+// is told for an hour after it was given, while the browser's copy is fresh.
+const nameAgain = 12 * time.Hour
 
 // answer is the script for a decision. Where page views are counted it tells of them, by a name of what it did.
 func (st *site) answer(d *consent.Decision, lang string, did tally.Outcome) (*gate.Answer, error) {
@@ -103,22 +111,43 @@ type acted struct {
 	asked  bool
 	device string
 	before *consent.Decision
+	on     *pageAct // nil: on no page of the site
+}
+
+// pageAct is an act on a page of the site, which takes at once what the choice releases.
+type pageAct struct {
+	visit consent.Visit
+	class tally.Class
+	fresh bool // its view was counted without its tags, see tally.Choosing
 }
 
 // actedOn is an act of a visitor whose request this is.
 func (st *site) actedOn(r *http.Request, v consent.Visit) acted {
 	d := consent.Decide(st.Site, v)
-	return acted{asked: d.Ask, device: tally.ClassOf(r.Header).String(), before: &d}
+	a := acted{asked: d.Ask, device: tally.ClassOf(r.Header).String(), before: &d}
+	if !wantsHTML(r) { // a plain form is a page of Stile's own
+		a.on = &pageAct{v, tally.ClassOf(r.Header), !st.PageViews && d.Choice == nil && crossSite(r)}
+	}
+	return a
 }
 
 // countChoice counts a choice that the ledger has stored just now.
-func (s *Server) countChoice(st *site, stored *ledger.Record, a acted) {
+func (s *Server) countChoice(st *site, stored *ledger.Record, choice *consent.Choice, a acted) {
 	s.metrics.choices.WithLabelValues(st.Name, string(stored.Action)).Inc()
 	st.tally.Choice(&tally.Choice{
 		Country: stored.Country, Regime: stored.Regime, Language: stored.Language, Banner: st.gate.Version(), Device: a.device,
 		Action: stored.Action, Asked: a.asked, Grants: len(stored.Granted)+len(stored.Services) > 0,
 		OptOut: st.optsOut(a.before, stored), Granted: stored.Granted, Denied: stored.Denied,
 	})
+	if a.on == nil {
+		return
+	}
+	v := a.on.visit
+	v.Choice, v.Crawler = choice, false
+	after := consent.Decide(st.Site, v)
+	if did, ok := tally.Choosing(st.Site, a.before, &after, a.on.fresh); ok {
+		st.tally.Counter(st.counted(v.Region, stored.Language, did)).Add(a.on.class)
+	}
 }
 
 // optsOut tells whether a choice declines something that ran because nobody had objected to it.

@@ -1,15 +1,23 @@
 package server
 
 import (
+	"fmt"
+	"maps"
 	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
 	"regexp"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/PuerkitoBio/goquery"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"github.com/stilehq/stile/server/account"
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/mail"
 	"github.com/stilehq/stile/server/tally"
@@ -114,19 +122,252 @@ func TestCount(t *testing.T) {
 	}
 }
 
-// A tag that runs once its visitor has chosen was withheld and released on the same page.
+// What became of tags in views is counted once a view, whether answers or page views are counted: a tag that a choice releases
+// on the page on which it was made was released in that view.
 func TestCountTagsOfChoice(t *testing.T) {
-	w := newWorld(t)
-	before := w.counted(tally.Filter{})
-	w.get("/stile/shop.js")
-	w.choose("category=analytics")
-	w.get("/stile/shop.js?s=x")
-	after := w.counted(tally.Filter{})
-	for id, want := range map[string][2]int64{"ga4": {1, 1}, "pixel": {0, 1}} {
-		b, a := before.Tags[id], after.Tags[id]
-		if got := [2]int64{a.Released - b.Released, a.Withheld - b.Withheld}; got != want {
-			t.Errorf("%s was released and withheld %v times, want %v", id, got, want)
+	type figures struct{ Released, Restricted, Withheld int64 }
+	after := []string{"Sec-Fetch-Dest", "script"}
+	tests := []struct {
+		name       string
+		do         func(w *world, land func())
+		views      int64
+		ga4, pixel figures
+		because    map[consent.Kind]int64 // pixel was withheld
+	}{
+		{
+			"no choice", func(_ *world, land func()) { land(); land() },
+			2,
+			figures{Withheld: 2},
+			figures{Withheld: 2},
+			map[consent.Kind]int64{consent.NotChosen: 2},
+		},
+		{
+			"accepted where they landed", func(w *world, land func()) { land(); w.choose("accept=all"); w.get("/stile/shop.js?s=x", after...) },
+			1,
+			figures{Released: 1},
+			figures{Released: 1},
+			map[consent.Kind]int64{},
+		},
+		{
+			"some of it", func(w *world, land func()) {
+				land()
+				w.choose("category=analytics")
+				w.get("/stile/shop.js?s=x", after...)
+			},
+			1,
+			figures{Released: 1},
+			figures{Withheld: 1},
+			map[consent.Kind]int64{consent.Declined: 1},
+		},
+		{
+			"refused, and a page after it", func(w *world, land func()) {
+				land()
+				w.choose("accept=none")
+				w.get("/stile/shop.js?s=x", after...)
+				land()
+			},
+			2,
+			figures{Withheld: 2},
+			figures{Withheld: 2},
+			map[consent.Kind]int64{consent.Declined: 2},
+		},
+		{
+			"more on a later page", func(w *world, land func()) {
+				land()
+				w.choose("category=analytics")
+				land()
+				w.choose("accept=all")
+				w.get("/stile/shop.js?s=x", after...)
+				land()
+			},
+			3,
+			figures{Released: 3},
+			figures{Released: 2, Withheld: 1},
+			map[consent.Kind]int64{consent.Declined: 1},
+		},
+		{
+			"taken back on a later page", func(w *world, land func()) {
+				land()
+				w.choose("accept=all")
+				land()
+				w.choose("accept=none")
+				land()
+			},
+			3,
+			figures{Released: 2, Withheld: 1},
+			figures{Released: 2, Withheld: 1},
+			map[consent.Kind]int64{consent.Declined: 1},
+		},
+		{
+			"sent twice", func(w *world, land func()) {
+				land()
+				form := "id=" + uuid.NewString() + "&notice=" + w.notice + "&accept=all"
+				w.send(http.MethodPost, "/stile/shop/choice", form)
+				w.send(http.MethodPost, "/stile/shop/choice", form)
+			},
+			1,
+			figures{Released: 1},
+			figures{Released: 1},
+			map[consent.Kind]int64{},
+		},
+		{
+			"on Stile's own page", func(w *world, land func()) { land(); w.choose("accept=all", "Accept", "text/html") },
+			1,
+			figures{Withheld: 1},
+			figures{Withheld: 1},
+			map[consent.Kind]int64{consent.NotChosen: 1},
+		},
+		{
+			"on another site's page", func(w *world, _ func()) {
+				w.get("/stile/shop.js", "Sec-Fetch-Site", "cross-site") // counted without its tags
+				w.choose("accept=all", "Sec-Fetch-Site", "cross-site", "Origin", "https://www.shop.example")
+			},
+			1,
+			figures{Released: 1},
+			figures{Released: 1},
+			map[consent.Kind]int64{},
+		},
+		{
+			"the copy for the next page", func(w *world, land func()) {
+				land()
+				w.choose("accept=all")
+				w.get("/stile/shop.js", "Sec-Fetch-Dest", "empty")
+			},
+			1,
+			figures{Released: 1},
+			figures{Released: 1},
+			map[consent.Kind]int64{},
+		},
+	}
+	for _, views := range []bool{false, true} {
+		w := newWorld(t)
+		w.write(siteText + "page_views: " + strconv.FormatBool(views) + "\n")
+		if err := w.s.Reload(t.Context()); err != nil {
+			t.Fatal(err)
 		}
+		land := func() {
+			if !views {
+				w.get("/stile/shop.js", after...)
+				return
+			}
+			if resp, body := w.send(http.MethodPost, "/stile/shop/view?o="+w.announced(), ""); resp.StatusCode != http.StatusNoContent {
+				w.t.Fatalf("status %d: %s", resp.StatusCode, body)
+			}
+		}
+		for _, test := range tests {
+			if views && test.name == "on another site's page" {
+				continue // such a view is told like any other
+			}
+			t.Run(fmt.Sprintf("%s, page_views %v", test.name, views), func(t *testing.T) {
+				w.t = t
+				var err error
+				if w.client.Jar, err = cookiejar.New(nil); err != nil { // somebody else
+					t.Fatal(err)
+				}
+				before := w.counted(tally.Filter{})
+				test.do(w, land)
+				r := w.counted(tally.Filter{})
+				if n := since(before, r).Views; n != test.views {
+					t.Errorf("%d views, want %d", n, test.views)
+				}
+				did := func(id string) figures {
+					a, b := *r.Tags[id], *before.Tags[id]
+					return figures{a.Released - b.Released, a.Restricted - b.Restricted, a.Withheld - b.Withheld}
+				}
+				if diff := cmp.Diff([]figures{test.ga4, test.pixel}, []figures{did("ga4"), did("pixel")}); diff != "" {
+					t.Errorf("ga4 and the pixel: %s", diff)
+				}
+				because := r.Tags["pixel"].Because
+				for kind, n := range before.Tags["pixel"].Because {
+					because[kind] -= n
+				}
+				maps.DeleteFunc(because, func(_ consent.Kind, n int64) bool { return n == 0 })
+				if diff := cmp.Diff(test.because, because); diff != "" {
+					t.Errorf("the pixel was withheld: %s", diff)
+				}
+			})
+		}
+	}
+}
+
+// What the overview says under a filter of a period, and of the one that it is compared with, is what visitors did there.
+func TestCountCompared(t *testing.T) {
+	var days atomic.Int64
+	noon := time.Now().UTC().Truncate(24 * time.Hour).Add(-60 * time.Hour)
+	w := newWorld(t, func(o *Options) { o.Now = func() time.Time { return noon.AddDate(0, 0, int(days.Load())) } })
+	flush := func() {
+		if err := w.s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	visitors := func(n int, form string, headers ...string) {
+		for range n {
+			var err error
+			if w.client.Jar, err = cookiejar.New(nil); err != nil {
+				t.Fatal(err)
+			}
+			w.get("/stile/shop.js", headers...)
+			if form != "" {
+				w.choose(form, headers...)
+			}
+		}
+	}
+	phone := []string{"X-Region", "DE", "User-Agent", telephone}
+	desktop := []string{"X-Region", "DE"}
+	visitors(5, "accept=all", phone...)
+	visitors(5, "accept=none", phone...)
+	visitors(7, "accept=all", desktop...)
+	flush()
+	days.Add(1)
+	flush()
+	visitors(9, "accept=all", phone...)
+	visitors(3, "accept=none", phone...)
+	visitors(2, "", phone...)
+	visitors(8, "accept=none", desktop...)
+	flush()
+	days.Add(1)
+	flush()
+
+	day := string(tally.DayOf(noon.AddDate(0, 0, 1)))
+	look := func(page string) *goquery.Document {
+		r := httptest.NewRequestWithContext(account.WithUser(t.Context(), account.User{Name: "ada", Role: account.Viewer}), http.MethodGet, "/admin/sites/shop/"+page, http.NoBody)
+		rec := httptest.NewRecorder()
+		w.s.admin.ServeHTTP(rec, r)
+		doc, err := goquery.NewDocumentFromReader(rec.Body)
+		if err != nil || rec.Code != http.StatusOK {
+			t.Fatal(rec.Code, err)
+		}
+		return doc
+	}
+	for query, want := range map[string]map[string]string{
+		"device=phone": {
+			"Displays": "14 +40.0% in 14 views", "Interactions": "12 +20.0%", "Ignores": "2 new", "Interaction rate": "85.7% −14.3 points of displays",
+			"Accept all": "9 from 5 75.0% of answers", "Reject all": "3 from 5 25.0% of answers", "Opt-in rate": "75.0% +25.0 points of answers",
+		},
+		"device=desktop": {"Displays": "8", "Accept all": "0", "Reject all": "8", "Opt-in rate": "too few"},
+		"country=DE":     {"Displays": "22", "Accept all": "9", "Reject all": "11", "Opt-in rate": "45.0%"},
+		"country=FR":     {},
+	} {
+		got := map[string]string{}
+		look("?from=" + day + "&to=" + day + "&" + query).Find(".stat").Each(func(_ int, s *goquery.Selection) {
+			name, _, _ := strings.Cut(strings.TrimSpace(s.Find("dt").Text()), "?")
+			words := s.Find("dd").Clone()
+			words.Find(".unseen").Remove()
+			got[strings.TrimSpace(name)] = strings.Join(strings.Fields(words.Text()), " ")
+		})
+		for name, says := range want {
+			if !strings.HasPrefix(got[name], says) {
+				t.Errorf("%s: %s is %q, want %q", query, name, got[name], says)
+			}
+		}
+		if len(want) == 0 && len(got) > 0 {
+			t.Errorf("%s: %q", query, got)
+		}
+	}
+	// Of the 22 views of the day nine were accepted and eleven refused, on their own pages.
+	got := look("tags?from=" + day + "&to=" + day).Find("tr[data-tag=ga4] td").Map(func(_ int, s *goquery.Selection) string { return strings.TrimSpace(s.Text()) })
+	if want := []string{"9", "13", "40.9%", "declined 11no choice yet 2"}; !cmp.Equal(got[2:6], want) {
+		t.Errorf("ga4 is %q, want %q", got[2:6], want)
 	}
 }
 
@@ -168,10 +409,11 @@ func TestCountTags(t *testing.T) {
 	}
 	r := w.counted(tally.Filter{})
 	analytics, marketing := r.Tags["ga4"], r.Tags["pixel"]
-	if analytics.Released != tally.Smallest+1 || analytics.Withheld != tally.Smallest+2 || time.Since(analytics.Last) > 2*time.Minute {
+	// The choice was made on a page that was open: of one view it says what became of it.
+	if analytics.Released != tally.Smallest+2 || analytics.Withheld != tally.Smallest+1 || time.Since(analytics.Last) > 2*time.Minute {
 		t.Errorf("ga4: %+v", analytics)
 	}
-	if marketing.Released != 0 || marketing.Because[consent.Declined] != tally.Smallest+1 || marketing.Because[consent.NotChosen] != tally.Smallest+2 {
+	if marketing.Released != 0 || marketing.Because[consent.Declined] != tally.Smallest+2 || marketing.Because[consent.NotChosen] != tally.Smallest+1 {
 		t.Errorf("the pixel: %+v", marketing)
 	}
 	if diff := cmp.Diff(map[string]tally.Category{"analytics": {Granted: 1}, "marketing": {Denied: 1}}, r.Categories); diff != "" {
@@ -201,6 +443,17 @@ func TestCountTags(t *testing.T) {
 	}
 }
 
+// announced is the name by which the script tells of a page view.
+func (w *world) announced(headers ...string) string {
+	w.t.Helper()
+	_, body := w.get("/stile/shop.js", headers...)
+	found := regexp.MustCompile(`\(k,"([A-Za-z0-9_-]{8})"\)`).FindStringSubmatch(body)
+	if found == nil {
+		w.t.Fatalf("the answer names no outcome: %.3000s", body)
+	}
+	return found[1]
+}
+
 // A site that counts page views counts what its pages tell, and not the answers, which browsers keep.
 func TestPageViews(t *testing.T) {
 	w := newWorld(t)
@@ -212,17 +465,9 @@ func TestPageViews(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := w.counted(tally.Filter{})
-	outcome := func(headers ...string) string {
-		_, body := w.get("/stile/shop.js", headers...)
-		found := regexp.MustCompile(`\(k,"([A-Za-z0-9_-]{8})"\)`).FindStringSubmatch(body)
-		if found == nil {
-			t.Fatalf("the answer names no outcome: %.3000s", body)
-		}
-		return found[1]
-	}
-	first := outcome()
+	first := w.announced()
 	w.choose("category=analytics")
-	returning := outcome()
+	returning := w.announced()
 	for _, test := range []struct {
 		query   string
 		headers []string
@@ -246,8 +491,32 @@ func TestPageViews(t *testing.T) {
 	if diff := cmp.Diff(want, since(before, after)); diff != "" {
 		t.Error(diff)
 	}
-	if n := after.Tags["ga4"].Released; n != 1 {
+	// Of the three views one came after the choice, and one is that of the page on which it was made.
+	if n := after.Tags["ga4"].Released; n != 2 {
 		t.Errorf("ga4 was released %d times", n)
+	}
+}
+
+// Page views of a returning visitor are counted also after days on which nobody came, when all that was announced is
+// forgotten: what the server decided days ago it decides anew.
+func TestPageViewsAfterQuietDays(t *testing.T) {
+	var shift atomic.Int64
+	w := newWorld(t, func(o *Options) { o.Now = func() time.Time { return time.Now().Add(time.Duration(shift.Load())) } })
+	w.write(siteText + "page_views: true\n")
+	if err := w.s.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.choose("category=analytics")
+	for visit, quiet := range []time.Duration{0, 3 * 24 * time.Hour, 25 * time.Hour, 0} {
+		for range quiet / time.Hour {
+			shift.Add(int64(time.Hour))
+			if err := w.s.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if resp, body := w.send(http.MethodPost, "/stile/shop/view?o="+w.announced(), ""); resp.StatusCode != http.StatusNoContent {
+			t.Errorf("visit %d: status %d: %s", visit, resp.StatusCode, body)
+		}
 	}
 }
 

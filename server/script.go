@@ -97,15 +97,18 @@ func (s *Server) outcome(r *http.Request, snap *snapshot, st *site, q query) (ou
 	if err != nil {
 		return outcome{}, nil, err
 	}
-	switch {
-	case q.same(d.Choice, v.Now):
-		did = did.Again()
-	case q.named && crossSite(r):
+	if q.named && crossSite(r) {
 		did = did.Surer()
 	}
-	o := outcome{answer: a, etag: []string{a.ETag}, asked: d.Ask, counters: st.counters(&v, &d, spoken, did)}
+	o := outcome{answer: a, etag: []string{a.ETag}, asked: d.Ask}
+	if !st.PageViews && !q.same(d.Choice, v.Now) { // else the page tells of its view, or it is counted already
+		o.counters = st.counters(&v, &d, spoken, did)
+	}
 	if d.Choice != nil {
 		o.until = d.Choice.Time.Add(st.Remembers(d.Regime))
+	}
+	if again := v.Now.Add(nameAgain); st.PageViews && (o.until.IsZero() || again.Before(o.until)) {
+		o.until = again
 	}
 	if plain && (value == "") == (d.Choice == nil) { // a cookie that is no choice is not kept: anybody can make those up
 		st.visits.put(key, o, turn)

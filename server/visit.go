@@ -164,7 +164,8 @@ func hostname(hostport string) string {
 }
 
 // visits keeps what came of visits lately, by all that it depended on, so that a returning visitor costs one look-up: no
-// signature is checked twice and nothing is decided twice. A choice that has grown too old is decided anew.
+// signature is checked twice and nothing is decided twice. A choice that has grown too old is decided anew, and so is what
+// names an outcome that would be forgotten (nameAgain).
 type visits struct {
 	mu         sync.RWMutex
 	young, old map[visitKey]outcome
@@ -180,7 +181,7 @@ type outcome struct {
 	answer *gate.Answer
 	etag   []string // as a header's value
 	asked  bool
-	until  time.Time // when the choice expires; zero where there is none
+	until  time.Time // when it is decided anew; zero: never
 
 	counters counters
 	shown    *preview.Link // a preview, or nil

@@ -226,8 +226,12 @@ const (
 
 func (h *Health) figures(now time.Time) []check {
 	flushed := check{Name: "Figures", State: toneGood, Value: "stored " + ago(now, h.Flushed)}
-	switch age := now.Sub(h.Flushed); {
-	case h.Flushed.IsZero():
+	last := h.Flushed
+	if last.IsZero() {
+		flushed.Value, last = "cannot be stored: not once since the start, "+ago(now, h.Started), h.Started
+	}
+	switch age := now.Sub(last); {
+	case h.Flushed.IsZero() && age <= flushSoon:
 		flushed.State, flushed.Value = toneNote, "nothing was counted yet"
 	case age > flushLate:
 		flushed.State, flushed.Advice = toneBad, "They are kept in memory and are lost if this process ends. Look at the database."

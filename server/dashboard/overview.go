@@ -326,7 +326,7 @@ func (v *overviewView) filters(q *query, all *tally.Report) {
 // inWords is a dimension's value in words.
 func inWords(by tally.Dimension, value string) string {
 	switch {
-	case value == tally.Other:
+	case merged(by, value):
 		return "Other (too few each)"
 	case value == "":
 		return "Not known"
@@ -384,7 +384,7 @@ func breakdownOf(s *Site, q *query, by tally.Dimension, now, then []tally.Row) b
 		b.Means = "A version of the banner is that of the policy, and a mark of all words and looks. The change is against the version above it."
 		now = inOrder(s, now)
 	} else {
-		now = othersLast(now)
+		now = othersLast(by, now)
 	}
 	var rows []breakdownRow
 	for i, r := range now {
@@ -408,18 +408,17 @@ func breakdownOf(s *Site, q *query, by tally.Dimension, now, then []tally.Row) b
 	return b
 }
 
-// othersLast puts what was merged behind what has a name.
-func othersLast(rows []tally.Row) []tally.Row {
-	rows = slices.Clone(rows)
-	slices.SortStableFunc(rows, func(a, b tally.Row) int { return merged(a) - merged(b) })
-	return rows
+// merged tells whether a value stands for several of which there were too few. Regimes and versions of the banner are never
+// merged: "other" may be the name of one.
+func merged(by tally.Dimension, value string) bool {
+	return value == tally.Other && (by == tally.Country || by == tally.Language || by == tally.Device)
 }
 
-func merged(r tally.Row) int {
-	if r.Value == tally.Other {
-		return 1
-	}
-	return 0
+// othersLast puts what was merged behind what has a name.
+func othersLast(by tally.Dimension, rows []tally.Row) []tally.Row {
+	rows = slices.Clone(rows)
+	slices.SortStableFunc(rows, func(a, b tally.Row) int { return yes(merged(by, a.Value)) - yes(merged(by, b.Value)) })
+	return rows
 }
 
 // inOrder sorts versions of the banner by that of the policy, oldest first.
@@ -432,7 +431,7 @@ func inOrder(s *Site, rows []tally.Row) []tally.Row {
 				}
 			}
 		}
-		return len(s.History) + merged(r)
+		return len(s.History)
 	}
 	rows = slices.Clone(rows)
 	slices.SortStableFunc(rows, func(a, b tally.Row) int { return order(a) - order(b) })

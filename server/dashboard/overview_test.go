@@ -95,7 +95,7 @@ func twoWeeks(_ string, p tally.Period, _ tally.Filter) *tally.Report {
 			},
 			tally.Language: {{Value: "de", Figures: tally.Figures{Displays: 10}}, {Value: "pt-BR", Figures: tally.Figures{Displays: 9}}},
 			tally.Device:   {{Value: "phone", Figures: tally.Figures{Displays: 1234567}}},
-			tally.Regime:   {{Value: "gdpr", Figures: tally.Figures{Displays: 10}}},
+			tally.Regime:   {{Value: "other", Figures: tally.Figures{Displays: 40}}, {Value: "gdpr", Figures: tally.Figures{Displays: 10}}},
 			tally.Banner: {
 				{Value: "2026-11-01-aaaaaa", Figures: tally.Figures{Displays: 100, AcceptAll: 60, RejectAll: 40, OptIns: 60}},
 				{Value: "2026-09-01-bbbbbb", Figures: tally.Figures{Displays: 100, AcceptAll: 30, RejectAll: 70, OptIns: 30}},
@@ -155,7 +155,7 @@ func TestOverviewBreaksFiguresDown(t *testing.T) {
 		},
 		"Languages": {{"German", "10", "0.0%", "too few"}, {"Brazilian Portuguese", "9", "too few", "too few"}},
 		"Devices":   {{"Phone", "1,234,567", "0.0%", "too few"}},
-		"Regimes":   {{"gdpr", "10", "0.0%", "too few"}},
+		"Regimes":   {{"other", "40", "0.0%", "too few"}, {"gdpr", "10", "0.0%", "too few"}}, // a regime's own name, of which none was merged
 		"Banner versions": {
 			{"2026-11-01-aaaaaa", "100", "100.0%", "60.0%"}, {"2026-09-01-bbbbbb", "100", "100.0%", "30.0% −30.0 points"},
 		},

@@ -185,7 +185,7 @@ func (q *query) readCompare(today tally.Day) (err error) {
 func (q *query) check(s *Site, counted *tally.Report) error {
 	for _, d := range dimensions {
 		v := *d.of(&q.Filter)
-		if v == "" || v == tally.Other || slices.ContainsFunc(counted.By[d.by], func(r tally.Row) bool { return r.Value == v }) {
+		if v == "" || merged(d.by, v) || slices.ContainsFunc(counted.By[d.by], func(r tally.Row) bool { return r.Value == v }) {
 			continue
 		}
 		if !possible(s, d.by, v) {

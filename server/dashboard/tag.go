@@ -304,16 +304,16 @@ func (v *tagView) figures() (list []stat) {
 	f := &v.row.figures
 	list = append(list, stat{
 		Name: "Released", Value: count(f.Released), Note: shareOf(f.Released, v.row.decided()),
-		Means: "Page views in which the tag was sent, because its category was accepted, is required, or needs no consent where the visitor was.",
+		Means: "Page views in which the tag was let in at any moment, also by a choice made on the page: its category was accepted, is required, or needs no consent where the visitor was.",
 	})
 	if f.Restricted > 0 || v.row.has(stateRestricted.key) {
 		list = append(list, stat{
 			Name: "Restricted", Value: count(f.Restricted), Note: shareOf(f.Restricted, v.row.decided()),
-			Means: "Page views in which the tag was sent without consent, and told so: its consent mode is advanced.",
+			Means: "Page views in which the tag was sent without consent only, and told so: its consent mode is advanced.",
 		})
 	}
 	return append(list,
-		stat{Name: "Withheld", Value: count(f.Withheld), Note: shareOf(f.Withheld, v.row.decided()), Means: "Page views in which nothing of the tag left the server."},
+		stat{Name: "Withheld", Value: count(f.Withheld), Note: shareOf(f.Withheld, v.row.decided()), Means: "Page views in which nothing of the tag left the server at any moment. The reason is the last one on that page."},
 		stat{Name: "Last released", Value: v.row.last(), Note: "UTC", Means: "When the tag was last released in this period, to about a minute."},
 		stat{Name: "Errors", Value: count(f.Errors), Note: "given up or failed to load", Means: "Deliveries by this server that were given up, and loads that were seen to fail."},
 	)

@@ -61,7 +61,7 @@ func statesOf(site *consent.Site, t *consent.Tag, vendor *vendors.Vendor) (list 
 	return list
 }
 
-// reason is why a tag was withheld, and how often.
+// reason is why a tag was withheld or restricted, and how often.
 type reason struct {
 	words string
 	views int64
@@ -74,8 +74,8 @@ var kindWords = map[consent.Kind]string{
 	consent.Needs: "a tag it needs was withheld", consent.ControllerChanged: "controller changed", consent.Crawler: "crawler",
 }
 
-func whyWithheld(t *tally.Tag) (list []reason) {
-	for kind, n := range t.Because {
+func byReason(because map[consent.Kind]int64) (list []reason) {
+	for kind, n := range because {
 		if n > 0 {
 			list = append(list, reason{cmp.Or(kindWords[kind], strings.ReplaceAll(kind.String(), "_", " ")), n})
 		}
@@ -89,7 +89,7 @@ type tagRow struct {
 	id, name, vendor, category, account, path string
 	states                                    []tagState
 	figures                                   tally.Tag
-	why                                       []reason
+	why, whyRestricted                        []reason
 }
 
 func (r *tagRow) decided() int64 {
@@ -142,6 +142,7 @@ type tagsView struct {
 	rows                        []tagRow
 	all                         int // tags before they were filtered
 	views                       int64
+	cached                      bool // answers that a browser kept are not among the views
 	costs                       []cost
 }
 
@@ -156,13 +157,20 @@ type cost struct {
 	rows               []costRow
 }
 
+// costRow is the page views that a tag was kept from, by reason. In those that were restricted it was sent all the same.
 type costRow struct {
 	name, path                          string
 	declined, signal, silent, other, of int64
+	restricted, restrictedDeclined      int64
 }
 
 // lost is the page views that the tag was kept from.
 func (r *costRow) lost() int64 { return r.declined + r.signal + r.silent + r.other }
+
+// restricted tells whether a tag was sent without consent: else that takes no column.
+func (c *cost) restricted() bool {
+	return slices.ContainsFunc(c.rows, func(r costRow) bool { return r.restricted > 0 })
+}
 
 // tags answers GET /admin/sites/{site}/tags: each tag of the site, how often it was released and withheld, and why.
 func (d *Dashboard) tags(w http.ResponseWriter, a *ask) error {
@@ -191,6 +199,7 @@ func (d *Dashboard) tags(w http.ResponseWriter, a *ask) error {
 	if err != nil {
 		return err
 	}
+	v.cached = !a.site.PageViews
 	v.views, v.all, v.costs = report.Total.Views, len(rows), costs(a.site, rows, report.Total.Views)
 	v.rows = slices.DeleteFunc(rows, func(r tagRow) bool {
 		return v.category != "" && r.category != v.category || v.state != "" && !r.has(v.state)
@@ -226,7 +235,7 @@ func (d *Dashboard) tagRows(site *Site, report *tally.Report) ([]tagRow, error) 
 		r := &rows[i]
 		r.path = sitePath(site.Name, "tags/") + url.PathEscape(r.id)
 		if f := report.Tags[r.id]; f != nil {
-			r.figures, r.why = *f, whyWithheld(f)
+			r.figures, r.why, r.whyRestricted = *f, byReason(f.Because), byReason(f.RestrictedBecause)
 		}
 	}
 	return rows, nil
@@ -299,7 +308,8 @@ func costs(site *Site, rows []tagRow, views int64) (list []cost) {
 			}
 			because := r.figures.Because
 			row := costRow{name: r.name, path: r.path, declined: because[consent.Declined], signal: because[consent.Signal], silent: because[consent.NotChosen], of: r.decided()}
-			row.other = r.figures.Withheld + r.figures.Restricted - row.declined - row.signal - row.silent
+			row.other = r.figures.Withheld - row.declined - row.signal - row.silent
+			row.restricted, row.restrictedDeclined = r.figures.Restricted, r.figures.RestrictedBecause[consent.Declined]
 			one.rows = append(one.rows, row)
 		}
 		if one.sentence = one.words(views); len(one.rows) > 0 {
@@ -310,22 +320,37 @@ func costs(site *Site, rows []tagRow, views int64) (list []cost) {
 }
 
 // words says what refusing the category cost. Tags of one category can differ: one was accepted or declined by itself, or
-// came later.
+// came later, or is sent without consent.
 func (c *cost) words(views int64) string {
 	var kept []int64
+	sent := 0
 	for _, r := range c.rows {
 		if r.declined > 0 {
 			kept = append(kept, r.declined)
 		}
+		if r.restrictedDeclined > 0 {
+			sent++
+		}
 	}
-	if len(kept) == 0 {
+	var words string
+	switch {
+	case len(kept)+sent == 0:
 		return fmt.Sprintf("Nobody refused %s.", c.category)
+	case len(kept) == 0:
+		words = fmt.Sprintf("Refusing %s kept no tag from a page view.", c.category)
+	default:
+		words = c.kept(kept, views)
 	}
-	least, most := slices.Min(kept), slices.Max(kept)
-	tags := "1 tag"
-	if len(kept) > 1 {
-		tags = fmt.Sprintf("%d tags", len(kept))
+	if sent > 0 {
+		words += fmt.Sprintf(" %s sent all the same, and told of the refusal.", counted(int64(sent), "tag was", "tags were"))
 	}
+	return words
+}
+
+// kept says from how many page views the tags were kept, of each of which there was a refusal.
+func (c *cost) kept(from []int64, views int64) string {
+	least, most := slices.Min(from), slices.Max(from)
+	tags := counted(int64(len(from)), "tag", "tags")
 	if least == most {
 		return fmt.Sprintf("Refusing %s kept %s from %s of %s page views (%s).", c.category, tags, count(most), count(views), shareOf(most, views))
 	}

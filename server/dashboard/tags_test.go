@@ -213,6 +213,46 @@ func TestCostsThatDiffer(t *testing.T) {
 	}
 }
 
+// A tag that was sent without consent, and told so, was not withheld: it is counted apart.
+func TestCostsOfRestricted(t *testing.T) {
+	k, _, _ := richDesk(t, strings.Replace(richSite, "controller:", "google: {mode: advanced}\ncontroller:", 1))
+	k.fill()
+	k.report.Tags["ga4"] = &tally.Tag{
+		Released: 4000, Restricted: 1300, Withheld: 10,
+		Because:           map[consent.Kind]int64{consent.Crawler: 10},
+		RestrictedBecause: map[consent.Kind]int64{consent.Declined: 900, consent.NotChosen: 400},
+	}
+	analytics := func() (head string, rows []string) {
+		costs := k.page(account.Viewer, "/admin/sites/shop/tags").Find(".costs").First()
+		return said(costs.Find("h3").First()), costs.Find("table").First().Find("tr").Map(func(_ int, s *goquery.Selection) string { return said(s) })
+	}
+	head, rows := analytics()
+	if want := "Refusing analytics kept 1 tag from 402 of 5,310 page views (7.6%). 1 tag was sent all the same, and told of the refusal."; head != want {
+		t.Errorf("%q, want %q", head, want)
+	}
+	if want := []string{
+		"Tag Declined No choice yet Sec-GPC signal Other All Of its page views Sent restricted",
+		"Google Analytics 4 0 0 0 10 10 0.2% 1,300", "Microsoft Clarity 402 811 0 0 1,213 22.8% 0",
+	}; !slices.Equal(rows, want) {
+		t.Errorf("%q, want %q", rows, want)
+	}
+	doc := k.page(account.Viewer, "/admin/sites/shop/tags")
+	if got, want := row(doc, "ga4")[2:8], []string{"sent before consent may send when denied", "4,000", "1,300", "10", "75.3%", "crawler 10"}; !slices.Equal(got, want) {
+		t.Errorf("ga4 is %q, want %q", got, want)
+	}
+	page := said(k.page(account.Viewer, "/admin/sites/shop/tags/ga4").Find(".trio"))
+	for _, want := range []string{"Why it was withheld Reason Page views Share crawler 10 0.2%", "Why it was restricted Reason Page views Share declined 900 16.9% no choice yet 400 7.5%"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page of ga4 does not say %q: %s", want, page)
+		}
+	}
+
+	delete(k.report.Tags["microsoft-clarity"].Because, consent.Declined)
+	if head, _ := analytics(); head != "Refusing analytics kept no tag from a page view. 1 tag was sent all the same, and told of the refusal." {
+		t.Error(head)
+	}
+}
+
 func TestTagsSortedAndFiltered(t *testing.T) {
 	k, _, _ := richDesk(t, richSite)
 	k.fill()

@@ -13,7 +13,7 @@ import (
 // says nothing of who got it.
 //
 // In a sheet it is text: a letter for each flag, then for each verdict "|", its letter and kind, ":" and the tags' ids, as
-// "at|rgranted:ga4 gtm|wdeclined:meta-pixel".
+// "at|rgranted:ga4 gtm|wdeclined:meta-pixel". The letter is a capital where the verdict is taken back (Choosing).
 type Outcome struct{ text unique.Handle[string] }
 
 // Flags of an outcome.
@@ -23,33 +23,32 @@ const (
 	signal  = 'g' // Sec-GPC switched something off
 	robot   = 'c' // a crawler got it
 	unknown = 'u' // see Unsure
-	again   = 'n' // see Again
+	again   = 'n' // no further view, see Choosing
 	surer   = 'm' // see Surer
 )
 
-// Verdicts of an outcome.
+// Verdicts of an outcome, what lets out more before what lets out less.
 const (
 	released   = 'r'
 	restricted = 's'
 	withheld   = 'w'
+
+	takenBack = 'a' - 'A' // less makes a verdict's letter a capital
 )
+
+func verdictOf(v *consent.Verdict) byte {
+	switch {
+	case v.Released:
+		return released
+	case v.Restricted:
+		return restricted
+	}
+	return withheld
+}
 
 // Unsure is the outcome of an answer for another site's page, where a choice may be that did not come along: nobody can tell
 // what will run.
 func Unsure() Outcome { return Outcome{unique.Make(string(unknown))} }
-
-// Again is the outcome of an answer for a page that was counted by the one before: no further view, and what was withheld is
-// counted already. What it releases runs.
-func (o Outcome) Again() Outcome {
-	b := []byte{again}
-	_, rest := flagsOf(o.text.Value())
-	for group := range strings.SplitSeq(rest, "|") {
-		if group != "" && group[0] != withheld {
-			b = append(append(b, '|'), group...)
-		}
-	}
-	return Outcome{unique.Make(string(b))}
-}
 
 // Surer is the outcome of an answer for another site's page that has said what it knows: its view was counted as Unsure.
 func (o Outcome) Surer() Outcome { return Outcome{unique.Make(string(surer) + o.text.Value())} }
@@ -71,30 +70,58 @@ func OutcomeOf(s *consent.Site, d *consent.Decision) Outcome {
 			b.WriteByte(f.flag)
 		}
 	}
-	type group struct {
-		verdict byte
-		kind    consent.Kind
-		tags    []string
-	}
-	var groups []group
+	var all verdictGroups
 	for i := range d.Tags {
 		v := &d.Tags[i]
-		g := group{verdict: withheld, kind: v.Because.Kind}
-		switch {
-		case v.Released:
-			g.verdict = released
-		case v.Restricted:
-			g.verdict = restricted
-		}
-		at := slices.IndexFunc(groups, func(o group) bool { return o.verdict == g.verdict && o.kind == g.kind })
-		if at < 0 {
-			at = len(groups)
-			groups = append(groups, g)
-		}
-		groups[at].tags = append(groups[at].tags, s.Tags[i].ID)
+		all.add(verdictOf(v), v.Because.Kind, s.Tags[i].ID)
 	}
-	slices.SortFunc(groups, func(x, y group) int { return cmp.Or(cmp.Compare(x.verdict, y.verdict), cmp.Compare(x.kind, y.kind)) })
-	for _, g := range groups {
+	return Outcome{unique.Make(b.String() + all.text())}
+}
+
+// Choosing is the outcome of a choice for the page on which it was made, whose view was counted before: what it lets out
+// there was so in that view after all, and what it goes on withholding has another reason. What it stops was let out all the
+// same. fresh is of a page that was counted without
+// its tags (Unsure): there is nothing to take back. Without a difference it is not ok.
+func Choosing(s *consent.Site, before, after *consent.Decision, fresh bool) (o Outcome, ok bool) {
+	var all verdictGroups
+	for i := range after.Tags {
+		was, is := verdictOf(&before.Tags[i]), verdictOf(&after.Tags[i])
+		why, now := before.Tags[i].Because.Kind, after.Tags[i].Because.Kind
+		if is > was || is == was && (is == released || why == now || fresh) {
+			continue
+		}
+		all.add(is, now, s.Tags[i].ID)
+		if !fresh {
+			all.add(was-takenBack, why, s.Tags[i].ID)
+		}
+	}
+	return Outcome{unique.Make(string(again) + all.text())}, len(all) > 0
+}
+
+// verdictGroups are tags by verdict and reason.
+type verdictGroups []verdictGroup
+
+type verdictGroup struct {
+	verdict byte
+	kind    consent.Kind
+	tags    []string
+}
+
+func (all *verdictGroups) add(verdict byte, kind consent.Kind, tag string) {
+	at := slices.IndexFunc(*all, func(g verdictGroup) bool { return g.verdict == verdict && g.kind == kind })
+	if at < 0 {
+		at = len(*all)
+		*all = append(*all, verdictGroup{verdict: verdict, kind: kind})
+	}
+	(*all)[at].tags = append((*all)[at].tags, tag)
+}
+
+func (all verdictGroups) text() string {
+	var b strings.Builder
+	slices.SortFunc(all, func(x, y verdictGroup) int {
+		return cmp.Or(cmp.Compare(x.verdict, y.verdict), cmp.Compare(x.kind, y.kind))
+	})
+	for _, g := range all {
 		slices.Sort(g.tags)
 		b.WriteByte('|')
 		b.WriteByte(g.verdict)
@@ -102,7 +129,7 @@ func OutcomeOf(s *consent.Site, d *consent.Decision) Outcome {
 		b.WriteByte(':')
 		b.WriteString(strings.Join(g.tags, " "))
 	}
-	return Outcome{unique.Make(b.String())}
+	return b.String()
 }
 
 // signalled tells whether Sec-GPC switched a category off.

@@ -487,21 +487,37 @@ func (r *reading) tag(id, verdict, kind string, n, minute int64) {
 		if at := time.Unix(60*minute, 0).UTC(); at.After(t.Last) {
 			t.Last = at
 		}
-		return
 	case string(restricted):
-		t.Restricted += n
-	default:
-		t.Withheld += n
+		count(&t.Restricted, t.RestrictedBecause, kind, n)
+	case string(restricted - takenBack):
+		count(&t.Restricted, t.RestrictedBecause, kind, -n)
+	case string(withheld):
+		count(&t.Withheld, t.Because, kind, n)
+	case string(withheld - takenBack):
+		count(&t.Withheld, t.Because, kind, -n)
 	}
+}
+
+func count(sum *int64, because map[consent.Kind]int64, kind string, n int64) {
+	*sum += n
 	if k, known := consent.ParseKind(kind); known {
-		t.Because[k] += n
+		because[k] += n
+	}
+}
+
+// settle leaves nothing below zero: a choice may be of another day than its page, or of one that came from the browser's
+// cache and was not counted.
+func (t *Tag) settle() {
+	t.Restricted, t.Withheld = max(t.Restricted, 0), max(t.Withheld, 0)
+	for _, because := range []map[consent.Kind]int64{t.Because, t.RestrictedBecause} {
+		maps.DeleteFunc(because, func(_ consent.Kind, n int64) bool { return n <= 0 })
 	}
 }
 
 func (r *reading) tagOf(id string) *Tag {
 	t := r.out.Tags[id]
 	if t == nil {
-		t = &Tag{Because: map[consent.Kind]int64{}}
+		t = &Tag{Because: map[consent.Kind]int64{}, RestrictedBecause: map[consent.Kind]int64{}}
 		r.out.Tags[id] = t
 	}
 	return t
@@ -510,6 +526,9 @@ func (r *reading) tagOf(id string) *Tag {
 func (r *reading) report(flushed time.Time) *Report {
 	for text, o := range r.outcomes {
 		eachTag(text, func(tag string, verdict byte, kind string) { r.tag(tag, string(verdict), kind, o.n, o.last) })
+	}
+	for _, t := range r.out.Tags {
+		t.settle()
 	}
 	for d, values := range r.by {
 		for _, value := range slices.Sorted(maps.Keys(values)) {

@@ -84,14 +84,18 @@ func (f Figures) Ignores() int64 { return max(f.Displays-f.Interactions(), 0) }
 // Category is how often visitors who were asked granted or declined a category.
 type Category struct{ Granted, Denied int64 }
 
-// Tag is how often a tag was released and withheld, in Views.
+// Tag is in how many Views a tag was released and withheld: each is counted as one of the three. What a choice lets out on the
+// page on which it was made is released in that view, and withheld is what never was let out.
 type Tag struct {
 	Released   int64
-	Restricted int64                  // sent without consent, and told so
-	Withheld   int64                  // neither
-	Because    map[consent.Kind]int64 // of Withheld and Restricted
-	Last       time.Time              // last released, to a minute or so; zero: not in the period
-	Errors     int64                  // deliveries by this server that were given up, and loads that were seen to fail; not under the filter
+	Restricted int64 // sent without consent, and told so
+	Withheld   int64 // neither
+
+	Because           map[consent.Kind]int64 // of Withheld: the last reason on the page
+	RestrictedBecause map[consent.Kind]int64 // of Restricted, likewise
+
+	Last   time.Time // last released, to a minute or so; zero: not in the period
+	Errors int64     // deliveries by this server that were given up, and loads that were seen to fail; not under the filter
 }
 
 // Sighting is a third-party host that pages were seen to load from, see Sight.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
@@ -650,6 +652,82 @@ func TestOutcomeOf(t *testing.T) {
 	d.Tags[0].Restricted = true
 	if got := OutcomeOf(s, &d).text.Value(); got != "a|rrequired:core|snot_chosen:z|wnot_chosen:ga4 pixel" {
 		t.Error(got)
+	}
+}
+
+// What a choice lets out on its page is so in that view after all: one view is one of released, restricted and withheld.
+func TestChoosing(t *testing.T) {
+	s := &consent.Site{
+		Regimes:    []consent.Regime{{Name: "eu", Regions: []string{"*"}}},
+		Categories: []consent.Category{{Name: "analytics"}, {Name: "marketing"}},
+		Tags:       []consent.Tag{{ID: "ga4", Category: "analytics"}, {ID: "clarity", Category: "analytics"}, {ID: "pixel", Category: "marketing"}},
+		Memory:     time.Hour,
+	}
+	decide := func(granted ...string) *consent.Decision {
+		v := consent.Visit{Region: "DE", Now: noon}
+		if granted != nil {
+			v.Choice = &consent.Choice{Time: noon, Granted: granted, Denied: []string{"analytics", "marketing"}, List: s.List()}
+			v.Choice.Denied = slices.DeleteFunc(v.Choice.Denied, func(name string) bool { return slices.Contains(granted, name) })
+		}
+		d := consent.Decide(s, v)
+		d.Tags[0].Restricted = !d.Tags[0].Released // as in an advanced consent mode
+		return &d
+	}
+	for _, test := range []struct {
+		before, after *consent.Decision
+		fresh         bool
+		want          string
+	}{
+		{decide(), decide("analytics"), false, "n|Snot_chosen:ga4|Wnot_chosen:clarity pixel|rgranted:clarity ga4|wdeclined:pixel"},
+		{decide(), decide("analytics"), true, "n|rgranted:clarity ga4"},
+		{decide("analytics"), decide("marketing"), false, "n|Wdeclined:pixel|rgranted:pixel"},
+		{decide(), decide("none"), false, "n|Snot_chosen:ga4|Wnot_chosen:clarity pixel|sdeclined:ga4|wdeclined:clarity pixel"},
+		{decide(), decide("none"), true, ""},
+		{decide("none"), decide("none"), false, ""},
+		{decide("analytics"), decide("none"), false, ""},
+	} {
+		did, ok := Choosing(s, test.before, test.after, test.fresh)
+		if ok != (test.want != "") || ok && did.text.Value() != test.want {
+			t.Errorf("%q, want %q", did.text.Value(), test.want)
+		}
+	}
+
+	l, c := openFile(t), newClock(noon)
+	a := openTally(t, l, c)
+	a.add(20, visit("DE", "a|snot_chosen:ga4|wnot_chosen:clarity pixel"))
+	chosen := func(before, after *consent.Decision) Visit {
+		v := visit("DE", "")
+		v.Outcome, _ = Choosing(s, before, after, false)
+		return v
+	}
+	a.add(15, chosen(decide(), decide("analytics")))
+	for range 2 {
+		flush(t, a)
+		r := report(t, a, Period{today, today}, Filter{})
+		for id, want := range map[string]Tag{
+			"ga4":     {Released: 15, Restricted: 5, RestrictedBecause: map[consent.Kind]int64{consent.NotChosen: 5}},
+			"clarity": {Released: 15, Withheld: 5, Because: map[consent.Kind]int64{consent.NotChosen: 5}},
+			"pixel":   {Withheld: 20, Because: map[consent.Kind]int64{consent.NotChosen: 5, consent.Declined: 15}},
+		} {
+			got := *r.Tags[id]
+			got.Last = time.Time{}
+			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("%s: %s", id, diff)
+			}
+		}
+		if r.Total.Views != 20 || r.Total.Displays != 20 {
+			t.Errorf("%+v", r.Total)
+		}
+		a = openTally(t, l, c) // and after a new start
+	}
+
+	// A choice of the day after its page takes back nothing of others' views.
+	c.pass(24 * time.Hour)
+	flush(t, a)
+	a.add(2, chosen(decide(), decide("analytics")))
+	flush(t, a)
+	if got := report(t, a, Period{today.next(1), today.next(1)}, Filter{}).Tags["clarity"]; got.Released != 2 || got.Withheld != 0 || len(got.Because) != 0 {
+		t.Errorf("%+v", got)
 	}
 }
 
