@@ -145,6 +145,12 @@ func (r *pageReader) left(start *url.URL, l crawl.Left) {
 	if l.Robots > 0 {
 		r.notes(fmt.Sprintf("%s: %s left alone, as robots.txt asks", start, counted(l.Robots, "page was", "pages were")))
 	}
+	if l.Rules {
+		r.notes(fmt.Sprintf("%s: robots.txt has more rules with wildcards than are looked at, so that pages may have been read that it wants left alone", start))
+	}
+	if l.Links {
+		r.notes(fmt.Sprintf("%s: it links to more that robots.txt wants left alone than is looked at", start))
+	}
 	if l.More {
 		r.notes(fmt.Sprintf("%s: it has more than --pages %d", start, r.flags.Pages))
 	}

@@ -22,7 +22,7 @@ type scanCommand struct {
 	Sources []string `arg:"" name:"source" help:"Pages: a URL (and what it links to), a file, a folder of *.html, or - for standard input."`
 	Config  string   `placeholder:"PATH" help:"The site's stile.yaml: what its own hosts are, its categories, and which tags stand in the page though Stile loads them."`
 	Site    string   `help:"Which site, where there are several in --config."`
-	Depth   int      `default:"2" help:"How many links away from a URL pages are read; 0: that page alone."`
+	Depth   int      `default:"2" help:"How many links away from a URL pages are read; 0: that page alone, with its own frames."`
 	Strict  bool     `help:"Exit 1 for unknown hosts too, and for tags that are loaded twice."`
 	JSON    bool     `name:"json" xor:"format" help:"Print JSON."`
 	SARIF   bool     `name:"sarif" xor:"format" help:"Print SARIF 2.1.0, for code scanning."`
