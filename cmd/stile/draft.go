@@ -24,6 +24,7 @@ type draft struct {
 	options  config.Options
 	today    string
 	pages    int
+	cut      bool     // not all of the last page was looked at
 	address  *url.URL // of the first page whose address is known, or nil
 	language string   // of the first page that names one that Stile has words for
 	tags     []*draftTag
@@ -62,6 +63,7 @@ func (d *draft) page(p *readPage, j *page.Judge) error {
 	if err != nil {
 		return err
 	}
+	d.cut = report.Cut
 	if d.pages++; d.pages == 1 {
 		d.stile = report.Stile != ""
 	}

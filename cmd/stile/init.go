@@ -79,6 +79,8 @@ func (c *initCommand) read(ctx context.Context, d *draft, options config.Options
 				failed--
 			}
 			bar.aside("stile: " + err.Error())
+		} else if d.cut {
+			bar.aside(partly(p.name))
 		}
 	}
 	bar.done()

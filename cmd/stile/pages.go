@@ -57,6 +57,7 @@ type readPage struct {
 	name    string   // the file's path, or the page's address
 	address *url.URL // nil where nobody says
 	body    []byte   // in UTF-8
+	linked  bool     // nobody named it: another links to it
 }
 
 // skipped is an error of a page that nobody named: what was asked for could be read without it.
@@ -70,6 +71,7 @@ type pageReader struct {
 	transport *reach.Transport
 	known     func(read, known int) // is told how far it is
 	notes     func(string)          // is told what was left out
+	late      bool                  // a site could not be read within --time
 }
 
 func newPageReader(f *pageFlags, depth int, base *url.URL, std streams) *pageReader {
@@ -77,7 +79,10 @@ func newPageReader(f *pageFlags, depth int, base *url.URL, std streams) *pageRea
 	if f.Private {
 		allow = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 	}
-	return &pageReader{f, depth, base, reach.NewPageTransport(allow, f.Timeout), func(int, int) {}, func(s string) { fmt.Fprintln(std.err, printable(s)) }}
+	return &pageReader{
+		flags: f, depth: depth, base: base, transport: reach.NewPageTransport(allow, f.Timeout),
+		known: func(int, int) {}, notes: func(s string) { fmt.Fprintln(std.err, printable(s)) },
+	}
 }
 
 // pages reads what a source stands for: a page and what it links to, a file, the pages of a folder, or standard input.
@@ -122,7 +127,7 @@ func (r *pageReader) web(ctx context.Context, source string, yield func(*readPag
 		switch {
 		case err == nil:
 			read++
-			found = &readPage{got.Address.String(), got.Address, got.Body}
+			found = &readPage{got.Address.String(), got.Address, got.Body, read > 1}
 		case errors.Is(err, reach.ErrRefused):
 			err = fmt.Errorf("%w; --private reads it all the same", err)
 		}
@@ -145,10 +150,17 @@ func (r *pageReader) left(start *url.URL, l crawl.Left) {
 	if l.Robots > 0 {
 		r.notes(fmt.Sprintf("%s: %s left alone, as robots.txt asks", start, counted(l.Robots, "page was", "pages were")))
 	}
+	if l.Rules {
+		r.notes(fmt.Sprintf("%s: robots.txt has more rules with wildcards than are looked at, so that pages may have been read that it wants left alone", start))
+	}
+	if l.Links {
+		r.notes(fmt.Sprintf("%s: it links to more that robots.txt wants left alone than is looked at", start))
+	}
 	if l.More {
 		r.notes(fmt.Sprintf("%s: it has more than --pages %d", start, r.flags.Pages))
 	}
 	if l.Time {
+		r.late = true
 		r.notes(fmt.Sprintf("%s: not all was read within --time %s", start, r.flags.Time))
 	}
 }
@@ -230,7 +242,7 @@ func (r *pageReader) file(source, path string) (*readPage, error) {
 	if body, err = page.UTF8(body, ""); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return &readPage{name, r.standsAt(source, path), body}, nil
+	return &readPage{name, r.standsAt(source, path), body, false}, nil
 }
 
 // standsAt is where a page stands on the web; nil where only the page itself can tell.
@@ -248,8 +260,16 @@ func (r *pageReader) standsAt(source, path string) *url.URL {
 // scan is page.Scan of it.
 func (p *readPage) scan(j *page.Judge) (*page.Report, error) {
 	report, err := page.ScanOptions{ContentType: "text/html; charset=utf-8"}.Scan(bytes.NewReader(p.body), p.address, j)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", p.name, err)
+	switch {
+	case err == nil:
+		return report, nil
+	case p.linked:
+		return nil, skipped{fmt.Errorf("%s: %w", p.name, err)}
 	}
-	return report, nil
+	return nil, fmt.Errorf("%s: %w", p.name, err)
+}
+
+// partly says of a page that not all of what it asks for is listed.
+func partly(name string) string {
+	return name + ": it asks for too many things, or in too many frames within one another: not all is listed"
 }

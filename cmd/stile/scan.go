@@ -22,7 +22,7 @@ type scanCommand struct {
 	Sources []string `arg:"" name:"source" help:"Pages: a URL (and what it links to), a file, a folder of *.html, or - for standard input."`
 	Config  string   `placeholder:"PATH" help:"The site's stile.yaml: what its own hosts are, its categories, and which tags stand in the page though Stile loads them."`
 	Site    string   `help:"Which site, where there are several in --config."`
-	Depth   int      `default:"2" help:"How many links away from a URL pages are read; 0: that page alone."`
+	Depth   int      `default:"2" help:"How many links away from a URL pages are read; 0: that page alone, with its own frames."`
 	Strict  bool     `help:"Exit 1 for unknown hosts too, and for tags that are loaded twice."`
 	JSON    bool     `name:"json" xor:"format" help:"Print JSON."`
 	SARIF   bool     `name:"sarif" xor:"format" help:"Print SARIF 2.1.0, for code scanning."`
@@ -56,7 +56,9 @@ var states = []state{ungated, unknown, twice, waits, exempt}
 // scanned is what scan prints.
 type scanned struct {
 	Pages   []scannedPage `json:"pages"`
-	Errors  []string      `json:"errors"`
+	Errors  []string      `json:"errors"`  // addresses that could not be read
+	Notes   []string      `json:"notes"`   // what else was left out
+	Partial bool          `json:"partial"` // something is missing that was asked for: it is not clean, whatever the summary says
 	Summary map[state]int `json:"summary"`
 }
 
@@ -65,6 +67,7 @@ type scannedPage struct {
 	Address string        `json:"address,omitempty"`
 	Stile   string        `json:"stile,omitempty"` // Stile's own script
 	First   bool          `json:"first"`           // it stands before everything else
+	Cut     bool          `json:"cut,omitempty"`   // not all is in the finds
 	Finds   []scannedFind `json:"finds"`
 }
 
@@ -95,10 +98,13 @@ func (c *scanCommand) Run(ctx context.Context, std streams) error {
 	}
 	reader := newPageReader(&c.pageFlags, c.Depth, siteAddress(site), std)
 	bar := newPageProgress(std.err, time.Now)
+	result := scanned{Pages: []scannedPage{}, Errors: []string{}, Notes: []string{}, Summary: map[state]int{}}
 	reader.known = bar.at
-	reader.notes = bar.aside
-	result := scanned{Pages: []scannedPage{}, Errors: []string{}, Summary: map[state]int{}}
-	failed := 0
+	reader.notes = func(text string) {
+		result.Notes = append(result.Notes, text)
+		bar.aside(text)
+	}
+	failed, cut := 0, 0
 	for _, source := range c.Sources {
 		for p, err := range reader.pages(ctx, source) {
 			var one scannedPage
@@ -114,9 +120,14 @@ func (c *scanCommand) Run(ctx context.Context, std streams) error {
 				continue
 			}
 			result.add(one)
+			if one.Cut {
+				cut++
+				result.Notes = append(result.Notes, partly(one.Page))
+			}
 		}
 	}
 	bar.done()
+	result.Partial = failed+cut > 0 || reader.late
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("it was stopped after %s: %w", counted(len(result.Pages), "page", "pages"), err)
 	}
@@ -131,6 +142,10 @@ func (c *scanCommand) Run(ctx context.Context, std streams) error {
 		return errFound
 	case failed > 0:
 		return fmt.Errorf("%s could not be read", counted(failed, "page", "pages"))
+	case cut > 0:
+		return fmt.Errorf("%s could not be looked at as a whole", counted(cut, "page", "pages"))
+	case reader.late:
+		return errors.New("not all was read in time; --time gives it longer")
 	}
 	return nil
 }
@@ -166,7 +181,7 @@ func scanPage(p *readPage, j *page.Judge, site *consent.Site) (scannedPage, erro
 	if err != nil {
 		return scannedPage{}, err
 	}
-	one := scannedPage{Page: p.name, Stile: report.Stile, First: report.First, Finds: []scannedFind{}}
+	one := scannedPage{Page: p.name, Stile: report.Stile, First: report.First, Cut: report.Cut, Finds: []scannedFind{}}
 	if report.Address != nil && report.Address.Host != "" {
 		one.Address = report.Address.String()
 	}

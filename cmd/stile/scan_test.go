@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,13 +30,17 @@ func website(t *testing.T) *httptest.Server {
 	m.HandleFunc("/robots.txt", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "User-agent: *\nDisallow: /private\n")
 	})
+	m.HandleFunc("/api", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, "OK")
+	})
 	m.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/" && r.URL.Path != "/a" {
 			http.NotFound(w, r)
 			return
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-16le")
-		for _, c := range `<!doctype html><a href="/a">a</a><a href="/missing">m</a><a href="/private">p</a>
+		for _, c := range `<!doctype html><a href="/a">a</a><a href="/missing">m</a><a href="/private">p</a><a href="/api">o</a>
 é<script src="https://static.hotjar.com/c/hotjar-1234567.js?sv=6"></script><script src="/own.js"></script>` {
 			_, _ = w.Write([]byte{byte(c), byte(c >> 8)})
 		}
@@ -55,13 +60,13 @@ func TestScanWalksASite(t *testing.T) {
 	if err := json.Unmarshal(stdout.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Pages) != 2 || got.Pages[0].Page != s.URL+"/" || got.Pages[1].Address != s.URL+"/a" || got.Summary[ungated] != 2 || len(got.Errors) != 1 {
+	if len(got.Pages) != 2 || got.Pages[0].Page != s.URL+"/" || got.Pages[1].Address != s.URL+"/a" || got.Summary[ungated] != 2 || len(got.Errors) != 2 || len(got.Notes) != 1 || got.Partial {
 		t.Fatalf("%+v", got)
 	}
 	if f := got.Pages[0].Finds[0]; f.Line != 2 || f.Column != 2 || f.Vendor != "hotjar" || f.Account != "1234567" || len(got.Pages[0].Finds) != 1 {
 		t.Errorf("%+v", got.Pages[0].Finds)
 	}
-	for _, want := range []string{"/missing: it answers 404 Not Found", "1 page was left alone, as robots.txt asks"} {
+	for _, want := range []string{"/missing: it answers 404 Not Found", "/api: this is no HTML page: it has no element", "1 page was left alone, as robots.txt asks"} {
 		if !strings.Contains(stderr.String(), want) {
 			t.Errorf("nothing says %q:\n%s", want, &stderr)
 		}
@@ -74,6 +79,10 @@ func TestScanWalksASite(t *testing.T) {
 	if want := "script  Hotjar  1234567  analytics  -           /:2 and 1 more\n"; !strings.Contains(stdout.String(), want) || !strings.Contains(stderr.String(), "it has more than --pages 2") {
 		t.Errorf("no\n%s in\n%s%s", want, &stdout, &stderr)
 	}
+	// What a page links to that is none does not make it fail, and where such a thing is named it does.
+	if code := run(t.Context(), []string{"scan", "--private", s.URL + "/api"}, io.Discard, io.Discard); code != exitFailed {
+		t.Errorf("it exits with %d where what was named is no page", code)
+	}
 	// Where a page that was named cannot be read, it is no success.
 	if code := run(t.Context(), []string{"scan", "--private", s.URL + "/missing"}, io.Discard, io.Discard); code != exitFailed {
 		t.Errorf("it exits with %d where nothing was read", code)
@@ -83,7 +92,7 @@ func TestScanWalksASite(t *testing.T) {
 func TestInitReadsASite(t *testing.T) {
 	s := website(t)
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"init", "-o", "-", "--private", s.URL}, &stdout, &stderr); code != exitFine {
+	if code := run(t.Context(), []string{"init", "-o", "-", "--private", "--depth", "1", "--rate", "100", s.URL}, &stdout, &stderr); code != exitFine {
 		t.Fatalf("it exits with %d:\n%s", code, &stderr)
 	}
 	if !strings.Contains(stdout.String(), "\n  - {vendor: hotjar, id: \"1234567\", category: analytics}\n") || !strings.Contains(stdout.String(), `origins: ["`+s.URL+`"]`) {
@@ -93,7 +102,8 @@ func TestInitReadsASite(t *testing.T) {
 
 // The fields that code scanning requires of an upload (GitHub, "SARIF support for code scanning", and SARIF 2.1.0).
 func TestSARIF(t *testing.T) {
-	s := &scanned{Pages: []scannedPage{
+	frame := []scannedFind{{State: ungated, What: "frame", Name: "Maps", Line: 1}}
+	s := &scanned{Errors: []string{"x: it answers 500"}, Notes: []string{"y: left alone"}, Pages: []scannedPage{
 		{Page: "./pages/a b.html", Stile: "/stile/shop.js", Finds: []scannedFind{
 			{State: ungated, What: "script", Name: "Hotjar", Account: "1", Category: "analytics", Line: 3, Column: 5, Address: "https://static.hotjar.com/x"},
 			{State: ungated, What: "script", Name: "Hotjar", Account: "1", Category: "analytics", Line: 4, Column: 5, Address: "https://static.hotjar.com/x"},
@@ -102,6 +112,12 @@ func TestSARIF(t *testing.T) {
 			{State: waits, What: "script", Name: "Waits", Line: 7, Column: 1},
 			{State: exempt, What: "script", Name: "Exempt", Line: 8, Column: 1},
 		}},
+		{Page: "http://localhost:9101/tags", Finds: frame},
+		{Page: "http://localhost:9101/tags?p=2", Finds: frame},
+		{Page: "http://127.0.0.1:8080/", Finds: frame},
+		{Page: "http://127.0.0.1:8080/index.html", Finds: frame},
+		{Page: "http://[::1]:8080/a%2Fb:c/", Finds: frame},
+		{Page: "d:e.html", Finds: frame},
 		{Page: "https://www.shop.example/", First: true, Finds: []scannedFind{{State: ungated, What: "frame", Name: "Maps", Category: "functional", Line: 1, Column: 1}}},
 	}}
 	text, err := json.Marshal(sarif(s))
@@ -152,14 +168,26 @@ func TestSARIF(t *testing.T) {
 			t.Errorf("two results are told apart by nothing: %v", r)
 		}
 		prints[print] = true
+		if u, err := url.Parse(at(location, "artifactLocation", "uri").(string)); err != nil || u.IsAbs() || u.Host != "" || u.RawQuery != "" {
+			t.Errorf("it is no relative path: %v", location)
+		}
 		told = append(told, fmt.Sprint(at(location, "artifactLocation", "uri"), ":", at(region, "startLine"), " ", at(r, "level"), " ", at(r, "ruleId")))
 	}
 	want := []string{
 		"pages/a%20b.html:1 warning stile-not-first", "pages/a%20b.html:3 error ungated-tag", "pages/a%20b.html:4 error ungated-tag", "pages/a%20b.html:5 warning unknown-host",
-		"pages/a%20b.html:6 warning loaded-twice", "www.shop.example/index.html:1 error ungated-tag",
+		"pages/a%20b.html:6 warning loaded-twice", "localhost%3A9101/tags:1 error ungated-tag", "localhost%3A9101/tags%3Fp=2:1 error ungated-tag",
+		"127.0.0.1%3A8080/index.html:1 error ungated-tag", "127.0.0.1%3A8080/index.html:1 error ungated-tag",
+		"%5B%3A%3A1%5D%3A8080/a%2Fb%3Ac/index.html:1 error ungated-tag", "d%3Ae.html:1 error ungated-tag", "www.shop.example/index.html:1 error ungated-tag",
 	}
 	if !slices.Equal(told, want) {
 		t.Errorf("%q", told)
+	}
+	if n := at(log, "runs", 0, "invocations", 0, "toolExecutionNotifications"); at(log, "runs", 0, "invocations", 0, "executionSuccessful") != true ||
+		at(n, 0, "level") != "error" || at(n, 0, "message", "text") != "x: it answers 500" || at(n, 1, "level") != "note" {
+		t.Errorf("%v", n)
+	}
+	if partial, _ := json.Marshal(sarif(&scanned{Partial: true})); !bytes.Contains(partial, []byte(`"invocations":[{"executionSuccessful":false,"toolExecutionNotifications":[]}]`)) {
+		t.Errorf("a run that is not whole says so: %s", partial)
 	}
 	if empty, _ := json.Marshal(sarif(&scanned{})); !bytes.Contains(empty, []byte(`"results":[]`)) {
 		t.Errorf("a run without results says so: %s", empty)
@@ -186,6 +214,25 @@ func TestTableFits(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What a page says reaches a terminal as text that does nothing, in the order that it has.
+func TestNothingIsToldToATerminal(t *testing.T) {
+	const evil = "\x1b]0;x\a\u009b2J\r\u202egpj.exe\u2066\u2028"
+	dir := t.TempDir()
+	file := filepath.Join(dir, "page.html")
+	text := `<!doctype html><html lang="` + evil + `"><script src="https://nobody.example/` + evil + `"></script><script>fbq('init', '1'); // ` + evil + `
+</script><iframe src="https://www.youtube.com/embed/` + evil + `"></iframe><script type="text/plain" data-category="` + evil + `" src="https://static.hotjar.com/` + evil + `"></script>`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	for _, args := range [][]string{{"scan", file}, {"init", file, "-o", "-"}, {"init", file, "-o", filepath.Join(dir, "stile.yaml")}} {
+		run(t.Context(), args, &out, &out)
+	}
+	if i := strings.IndexAny(out.String(), "\x1b\a\r\u009b\u202e\u2066\u2028"); i >= 0 || !strings.Contains(out.String(), "gpj.exe") {
+		t.Errorf("%q", out.String()[max(0, i-80):])
+	}
 }
 
 // Whatever stands in a page, the file that init writes passes stile check.

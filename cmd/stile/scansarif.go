@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// The part of SARIF 2.1.0 (OASIS, sections 3.13 to 3.52) that code scanning reads.
+// The part of SARIF 2.1.0 (OASIS, sections 3.13 to 3.58) that code scanning reads.
 type (
 	sarifLog struct {
 		Schema  string     `json:"$schema"`
@@ -17,9 +17,18 @@ type (
 		Runs    []sarifRun `json:"runs"`
 	}
 	sarifRun struct {
-		Tool       sarifTool     `json:"tool"`
-		ColumnKind string        `json:"columnKind"`
-		Results    []sarifResult `json:"results"`
+		Tool        sarifTool         `json:"tool"`
+		Invocations []sarifInvocation `json:"invocations"`
+		ColumnKind  string            `json:"columnKind"`
+		Results     []sarifResult     `json:"results"`
+	}
+	sarifInvocation struct {
+		Successful    bool                `json:"executionSuccessful"`
+		Notifications []sarifNotification `json:"toolExecutionNotifications"`
+	}
+	sarifNotification struct {
+		Level   string    `json:"level"`
+		Message sarifText `json:"message"`
 	}
 	sarifTool struct {
 		Driver sarifDriver `json:"driver"`
@@ -95,20 +104,22 @@ func rule(id, name, level, precision, short, full, help string) sarifRule {
 // sarif is what was found as code scanning takes it: what is as it should be is left out.
 func sarif(s *scanned) *sarifLog {
 	run := sarifRun{
-		Tool:       sarifTool{sarifDriver{"Stile", "https://github.com/stilehq/stile", strings.TrimPrefix(semantic(version()), "v"), sarifRules}},
-		ColumnKind: "unicodeCodePoints", Results: []sarifResult{},
+		Tool:        sarifTool{sarifDriver{"Stile", "https://github.com/stilehq/stile", strings.TrimPrefix(semantic(version()), "v"), sarifRules}},
+		Invocations: []sarifInvocation{s.invocation()},
+		ColumnKind:  "unicodeCodePoints", Results: []sarifResult{},
 	}
 	for i := range s.Pages {
 		p := &s.Pages[i]
+		uri, part := sarifURI(p.Page)
 		seen := map[string]int{} // so that equal ones of a page are told apart
 		add := func(ruleIndex int, text, identity string, line, column int) {
 			r := &sarifRules[ruleIndex]
 			seen[r.ID+identity]++
-			sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d", r.ID, identity, seen[r.ID+identity]))
+			sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d%s", r.ID, identity, seen[r.ID+identity], part))
 			run.Results = append(run.Results, sarifResult{
 				r.ID, ruleIndex, r.Configuration.Level,
 				sarifText{text},
-				[]sarifLocation{{sarifPhysical{sarifArtifact{sarifURI(p.Page)}, sarifRegion{line, column}}}},
+				[]sarifLocation{{sarifPhysical{sarifArtifact{uri}, sarifRegion{line, column}}}},
 				map[string]string{"stile/v1": hex.EncodeToString(sum[:16])},
 			})
 		}
@@ -125,6 +136,19 @@ func sarif(s *scanned) *sarifLog {
 		}
 	}
 	return &sarifLog{"https://json.schemastore.org/sarif-2.1.0.json", "2.1.0", []sarifRun{run}}
+}
+
+// invocation says what was not read. Where something is missing that was asked for the run is no success: what was found
+// there before is not gone.
+func (s *scanned) invocation() sarifInvocation {
+	run := sarifInvocation{!s.Partial, []sarifNotification{}}
+	for _, text := range s.Errors {
+		run.Notifications = append(run.Notifications, sarifNotification{"error", sarifText{text}})
+	}
+	for _, text := range s.Notes {
+		run.Notifications = append(run.Notifications, sarifNotification{"note", sarifText{text}})
+	}
+	return run
 }
 
 // message is a sentence on a find.
@@ -151,17 +175,25 @@ func (f *scannedFind) message() string {
 }
 
 // sarifURI is where a page is, relative to the repository. A page of the web has no place there: code scanning refuses
-// addresses, so that it gets a path that looks like its own.
-func sarifURI(name string) string {
-	if u, err := url.Parse(name); err == nil && isWeb(name) {
-		path := strings.TrimPrefix(u.EscapedPath(), "/")
-		if path == "" || strings.HasSuffix(path, "/") {
-			path += "index.html"
-		}
-		return u.Host + "/" + path
+// addresses, so that it gets a path that looks like its own. part is the address within its site, which tells "/" and
+// "/index.html" apart; "" of a file.
+func sarifURI(name string) (uri, part string) {
+	u, err := url.Parse(name)
+	if err != nil || !isWeb(name) {
+		return relative((&url.URL{Path: strings.TrimPrefix(filepath.ToSlash(filepath.Clean(name)), "./")}).EscapedPath()), ""
 	}
-	return (&url.URL{Path: strings.TrimPrefix(filepath.ToSlash(filepath.Clean(name)), "./")}).EscapedPath()
+	path := strings.TrimPrefix(u.EscapedPath(), "/")
+	if path == "" || strings.HasSuffix(path, "/") {
+		path += "index.html"
+	}
+	if u.RawQuery != "" {
+		path += url.PathEscape("?" + u.RawQuery)
+	}
+	return relative(url.PathEscape(u.Host) + "/" + path), "\n" + u.RequestURI()
 }
+
+// relative is a path as a reference: what stands before a colon would be a scheme (RFC 3986, 4.2).
+func relative(path string) string { return strings.ReplaceAll(path, ":", "%3A") }
 
 // semantic is a version, where it is one: a build of a working tree has none.
 func semantic(v string) string {

@@ -44,6 +44,9 @@ func scanTable(s *scanned, configured bool) string {
 		b.WriteString("\n")
 	}
 	for _, p := range s.Pages {
+		if p.Cut {
+			b.WriteString(partly(p.Page) + "\n")
+		}
 		if p.Stile != "" && !p.First {
 			fmt.Fprintf(&b, "%s: Stile's script is not the first: what stands above it runs before it\n", p.Page)
 		}
@@ -195,6 +198,8 @@ func (s *scanned) sentence() string {
 	text += strings.Join(parts, ", ")
 	if n := len(s.Errors); n > 0 {
 		text += "; " + counted(n, "address", "addresses") + " could not be read"
+	} else if s.Partial {
+		text += "; not all that was asked for was looked at"
 	}
 	return text
 }

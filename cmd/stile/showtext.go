@@ -47,10 +47,10 @@ func printRecord(w io.Writer, s *shownRecord) error {
 	return err
 }
 
-// printable keeps a terminal from being told what to do.
+// printable keeps a terminal from being told what to do, and text from being shown in another order than it has.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r != '\n' && (r < ' ' || r >= 0x7f && r < 0xa0) {
+		if r != '\n' && (r < ' ' || r >= 0x7f && r < 0xa0) || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
 			return '\uFFFD'
 		}
 		return r

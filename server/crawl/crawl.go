@@ -21,7 +21,7 @@ import (
 
 // Options are the bounds. All of them have to be given.
 type Options struct {
-	Depth     int           // how many links a page may be away from the first; 0: that alone
+	Depth     int           // how many links a page may be away from the first; 0: that alone, with its own frames
 	Pages     int           // how many addresses are asked for at most, whether they are pages or not
 	Rate      float64       // requests a second at most, that of robots.txt among them
 	Size      int64         // bytes of a page at most, after it is decompressed
@@ -53,9 +53,14 @@ func (e *Error) Unwrap() error { return e.Err }
 // Left is what a crawl did not read.
 type Left struct {
 	Robots int  // addresses that robots.txt wants left alone
+	Rules  bool // robots.txt has more rules than were looked at
 	More   bool // there were links beyond Options.Pages
+	Links  bool // there were more of those that robots.txt wants left alone than were looked at
 	Time   bool // Options.All was over
 }
+
+// mostDenied is how many addresses are looked at in vain, beside Options.Pages: each is held against all rules.
+const mostDenied = 10_000
 
 // Crawl is one walk through a site. It is for one goroutine.
 type Crawl struct {
@@ -98,8 +103,7 @@ func (c *Crawl) Pages(ctx context.Context) iter.Seq2[*Page, error] {
 			v := c.queue[0]
 			c.queue = c.queue[1:]
 			page, err := c.page(ctx, v)
-			if ctx.Err() != nil {
-				c.left.Time = errors.Is(ctx.Err(), context.DeadlineExceeded)
+			if c.over(ctx) {
 				return
 			}
 			switch {
@@ -116,6 +120,12 @@ func (c *Crawl) Pages(ctx context.Context) iter.Seq2[*Page, error] {
 			}
 		}
 	}
+}
+
+// over tells whether the time is over, or whoever began this stopped it.
+func (c *Crawl) over(ctx context.Context) bool {
+	c.left.Time = errors.Is(ctx.Err(), context.DeadlineExceeded)
+	return ctx.Err() != nil
 }
 
 // page reads a page; it is nil without an error where a redirect led to one that was read already.
@@ -154,17 +164,16 @@ func (c *Crawl) mayGo(u *url.URL) error {
 	return nil
 }
 
-// follow queues what a page links to. It is false when whoever ranges over the pages has had enough.
+// follow queues what a page links to. It is false when whoever ranges over the pages has had enough, or the time is over.
 func (c *Crawl) follow(ctx context.Context, p *Page, yield func(*Page, error) bool) bool {
-	if p.Depth >= c.o.Depth {
-		return true
-	}
-	for u := range links(p.Body, p.Address) {
-		if originOf(u) != c.origin || c.known[u.String()] {
+	for u, away := range links(p.Body, p.Address) {
+		if c.over(ctx) {
+			return false
+		}
+		if p.Depth+away > c.o.Depth || originOf(u) != c.origin || c.known[u.String()] {
 			continue
 		}
-		if c.queued >= c.o.Pages {
-			c.left.More = true
+		if c.full() {
 			return true
 		}
 		if c.rules == nil { // there is somewhere to go
@@ -172,14 +181,22 @@ func (c *Crawl) follow(ctx context.Context, p *Page, yield func(*Page, error) bo
 			if c.rules, err = c.robots(ctx); err != nil && ctx.Err() == nil && !yield(nil, err) {
 				return false
 			}
+			c.left.Rules = c.rules.more
 		}
 		c.known[u.String()] = true
 		if !c.rules.allow(u) {
 			c.left.Robots++
 			continue
 		}
-		c.queue = append(c.queue, visit{u, p.Depth + 1})
+		c.queue = append(c.queue, visit{u, p.Depth + away})
 		c.queued++
 	}
 	return true
+}
+
+// full tells whether no more addresses are taken.
+func (c *Crawl) full() bool {
+	c.left.More = c.queued >= c.o.Pages
+	c.left.Links = c.left.Links || len(c.known) >= c.o.Pages+mostDenied
+	return c.left.More || c.left.Links
 }

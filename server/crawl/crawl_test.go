@@ -174,6 +174,9 @@ func TestRobots(t *testing.T) {
 		{"everything", "User-agent: *\nDisallow: /\n", 200, 1, 4, ""},
 		{"empty", "", 200, 5, 0, ""},
 		{"what can be read counts", "\xef\xbb\xbfDisallow: /\nhello\nUser-agent: *\nCrawl-delay: soon\nCrawl-delay: 1e300\nDisallow: /a # so\n", 200, 4, 1, ""},
+		{"of several agents", "User-agent: a\nUser-agent: *\nUser-agent: b\nDisallow: /a\nUser-agent: c\nDisallow: /\n", 200, 4, 1, ""},
+		{"one that allows everything before another", "User-agent: stile\nDisallow:\n\nUser-agent: *\nDisallow: /\n", 200, 5, 0, ""},
+		{"and after another", "User-agent: *\rDisallow:\r\rUser-agent: Badbot\rDisallow: /\r", 200, 5, 0, ""},
 		{"no text at all", "\x00\xff<html>:\n\n:", 200, 5, 0, ""},
 		{"larger than is read", "User-agent: *\nDisallow: /a\n" + strings.Repeat("#\n", 300<<10) + "Disallow: /\n", 200, 4, 1, ""},
 	} {
@@ -188,6 +191,74 @@ func TestRobots(t *testing.T) {
 		got, troubles, left := crawled(t, "https://shop.example/", options(handled{h}))
 		if len(got) != test.want || left.Robots != test.skipped || (test.trouble == "") != (troubles == nil) || !strings.Contains(strings.Join(troubles, "\n"), test.trouble) {
 			t.Errorf("%s: %v %v %v", test.name, got, troubles, left)
+		}
+	}
+}
+
+// Rules and links of which there are too many end in time: not all are looked at, and that is said.
+func TestEndlessRobots(t *testing.T) {
+	many := func(format string, n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, format, i)
+		}
+		return b.String()
+	}
+	for _, test := range []struct {
+		name, robots string
+		links        int
+		left         Left
+	}{
+		{"rules", "User-agent: *\nDisallow: /l/\n" + many("Disallow: /x%d\n", 5_000), 60_000, Left{Robots: 10_049, Links: true}},
+		{"wildcards", "User-agent: *\nDisallow: /*l/0$\n" + many("Disallow: /*x%d\n", 6_000) + "Disallow: /*l/1$\nDisallow: /l/2\n", 3, Left{Robots: 2, Rules: true}},
+		{"agents", many("User-agent: a%d\n", 12_000) + many("Disallow: /%d\n", 12_000) + "User-agent: *\nDisallow: /l/\n", 60_000, Left{Robots: 10_049, Links: true}},
+	} {
+		s := site{"/": many("<a href=/l/%d>", test.links), "/robots.txt": test.robots, "/l/1": "<p>"}
+		_, troubles, left := crawled(t, "https://shop.example/", options(handled{s}))
+		if troubles != nil || left != test.left {
+			t.Errorf("%s: %v, %+v", test.name, troubles, left)
+		}
+	}
+}
+
+// Whoever stops it need not wait until all links of a page were looked at, and is told that not all were.
+func TestTimeOfLinks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := options(handled{site{"/": `<a href="/a">a</a>`, "/a": "a"}})
+		u := &url.URL{Scheme: "https", Host: "shop.example"}
+		c := New(u, o)
+		for range c.Pages(t.Context()) {
+			time.Sleep(o.All + 1)
+		}
+		if left := c.Left(); !left.Time || c.Known() != 1 {
+			t.Errorf("%+v, and %d are known", left, c.Known())
+		}
+	})
+}
+
+// What a page shows in its frames, and where it takes its visitors by itself, is a part of it; what it links to is farther away.
+func TestFramesAndRefreshes(t *testing.T) {
+	s := site{
+		"/":       `<meta http-equiv="Refresh" content="0; URL='/en/'">`,
+		"/en/":    `<iframe src="frame"></iframe><frame src="/old"><a href="/linked">a</a><meta name="refresh" content="0;url=/never"><iframe src="//other.example/"></iframe>`,
+		"/linked": `<meta http-equiv=refresh content="3,../next">`, "/en/frame": "<p>", "/old": "<p>", "/never": "<p>", "/next": "<p>",
+	}
+	o := options(handled{s})
+	for depth, want := range map[int][]string{
+		0: {"/", "/en/", "/en/frame", "/old"},
+		1: {"/", "/en/", "/en/frame", "/old", "/linked", "/next"},
+	} {
+		o.Depth = depth
+		for i := range want {
+			want[i] = "https://shop.example" + want[i]
+		}
+		if pages, troubles, _ := crawled(t, "https://shop.example/", o); !slices.Equal(pages, want) || troubles != nil {
+			t.Errorf("%d: %v %v", depth, pages, troubles)
+		}
+	}
+	for content, want := range map[string]string{"5": "", "0;url=/a": "/a", "0 URL = \"/a\" b": "/a", "1.5; /a": "/a", "url=/a": "", "0;url='/a": "/a", "0; urls": "urls"} {
+		if got := refresh(map[string]string{"http-equiv": "refresh", "content": content}); got != want {
+			t.Errorf("%q leads to %q", content, got)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"net/url"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -25,9 +26,10 @@ var noPages = []string{
 	".woff2", ".xls", ".xlsx", ".xml", ".zip",
 }
 
-// links are the addresses that a page links to, as canonical writes them, in its order. Some may be there more than once.
-func links(body []byte, at *url.URL) iter.Seq[*url.URL] {
-	return func(yield func(*url.URL) bool) {
+// links are the addresses that a page leads to, as canonical writes them, in its order, and how many links away they are: 0
+// of its frames and of where it takes its visitors by itself. Some may be there more than once.
+func links(body []byte, at *url.URL) iter.Seq2[*url.URL, int] {
+	return func(yield func(*url.URL, int) bool) {
 		base, based := at, false
 		t := html.NewTokenizer(bytes.NewReader(body))
 		for kind := t.Next(); kind != html.ErrorToken; kind = t.Next() {
@@ -36,29 +38,56 @@ func links(body []byte, at *url.URL) iter.Seq[*url.URL] {
 			}
 			name, has := t.TagName()
 			tag := atom.Lookup(name)
-			if !has || tag != atom.A && tag != atom.Area && tag != atom.Base {
-				continue
+			href, away := "", 0
+			switch {
+			case !has:
+			case tag == atom.Base && !based, tag == atom.A, tag == atom.Area:
+				href, away = attributes(t)["href"], 1
+			case tag == atom.Iframe, tag == atom.Frame:
+				href = attributes(t)["src"]
+			case tag == atom.Meta:
+				href = refresh(attributes(t))
 			}
-			u := resolve(attribute(t, "href"), base)
+			u := resolve(href, base)
 			switch {
 			case u == nil:
-			case tag == atom.Base && !based: // the first counts (HTML, 4.2.3)
+			case tag == atom.Base: // the first counts (HTML, 4.2.3)
 				base, based = u, true
-			case tag != atom.Base && !slices.Contains(noPages, strings.ToLower(path.Ext(u.Path))) && !yield(canonical(u)):
+			case !slices.Contains(noPages, strings.ToLower(path.Ext(u.Path))) && !yield(canonical(u), away):
 				return
 			}
 		}
 	}
 }
 
-func attribute(t *html.Tokenizer, want string) (value string) {
+// attributes are those of a tag that may lead somewhere. Of two of a name the first counts.
+func attributes(t *html.Tokenizer) map[string]string {
+	found := map[string]string{}
 	for more := true; more; {
 		var name, text []byte
-		if name, text, more = t.TagAttr(); string(name) == want && value == "" {
-			value = string(text)
+		name, text, more = t.TagAttr()
+		switch key := string(name); key {
+		case "href", "src", "http-equiv", "content":
+			if found[key] == "" {
+				found[key] = string(text)
+			}
 		}
 	}
-	return value
+	return found
+}
+
+var refreshes = regexp.MustCompile(`(?i)^\s*[\d.]+[\s;,]*(?:url\s*=\s*)?(?:"([^"]*)|'([^']*)|(.*))`)
+
+// refresh is where a <meta> takes the visitor (HTML, 4.2.5.3), or "".
+func refresh(meta map[string]string) string {
+	if !strings.EqualFold(meta["http-equiv"], "refresh") {
+		return ""
+	}
+	m := refreshes.FindStringSubmatch(meta["content"])
+	if m == nil {
+		return ""
+	}
+	return m[1] + m[2] + m[3]
 }
 
 // resolve is the address that a link stands for, or nil.

@@ -17,6 +17,7 @@ import (
 const (
 	robotsSize = 500 << 10        // bytes that are read of it (RFC 9309, 2.5)
 	mostDelay  = 10 * time.Second // of what Crawl-delay may ask for
+	wildMost   = 32 << 10         // bytes of rules with "*" or "$": each link is searched for all of them
 )
 
 var errRobots = errors.New("robots.txt wants it left alone")
@@ -25,6 +26,7 @@ var errRobots = errors.New("robots.txt wants it left alone")
 type rules struct {
 	group *robotstxt.Group
 	none  bool
+	more  bool // there are more with wildcards than wildMost
 	delay time.Duration
 }
 
@@ -60,17 +62,18 @@ func (c *Crawl) robots(ctx context.Context) (*rules, error) {
 	if err != nil {
 		return failed(c.worded(err))
 	}
-	parsed, err := robotstxt.FromBytes(readable(text))
+	agent, _, _ := strings.Cut(c.o.Agent, "/")
+	text, more := readable(text, agent)
+	parsed, err := robotstxt.FromBytes(text)
 	if err != nil {
 		return failed(err)
 	}
-	agent, _, _ := strings.Cut(c.o.Agent, "/")
 	group := parsed.FindGroup(agent)
 	delay := group.CrawlDelay
 	if delay < 0 || delay > mostDelay { // it overflows where the file asks for centuries
 		delay = mostDelay
 	}
-	return &rules{group: group, delay: delay}, nil
+	return &rules{group: group, more: more, delay: delay}, nil
 }
 
 // beginning is at most so many bytes of the body.
@@ -82,27 +85,46 @@ func (a *answer) beginning(most int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(from, most))
 }
 
-// readable leaves out the lines that the parser would refuse the whole file for: rules of nobody, and delays that are no
-// numbers (RFC 9309, 2.2.4: what can be read counts).
-func readable(text []byte) []byte {
+// readable are the lines of a robots.txt for this crawler, as the parser takes them: for a rule of nobody, or a delay that is no
+// number, it would refuse the whole file (RFC 9309, 2.2.4: what can be read counts). Those for others are left out, since it
+// gives each of a group's agents all of its rules, and rules with wildcards beyond wildMost: then there is more.
+func readable(text []byte, agent string) (lines []byte, more bool) {
 	var b bytes.Buffer
-	begun := false
-	for line := range bytes.Lines(bytes.TrimPrefix(text, []byte("\ufeff"))) {
-		key, value, _ := strings.Cut(string(line), ":")
+	ours, begun, wild := false, false, 0
+	for line := range strings.FieldsFuncSeq(strings.TrimPrefix(string(text), "\ufeff"), func(c rune) bool { return c == '\n' || c == '\r' }) {
+		key, value, _ := strings.Cut(line, ":")
 		value, _, _ = strings.Cut(value, "#")
-		switch strings.ToLower(strings.TrimSpace(key)) {
+		value, _, _ = strings.Cut(strings.TrimSpace(value), " ")
+		switch key = strings.ToLower(strings.TrimSpace(key)); key {
 		case "user-agent", "useragent":
-			begun = true
-		case "allow", "disallow":
-			if !begun {
+			us := value == "*" || value != "" && strings.HasPrefix(strings.ToLower(agent), strings.ToLower(value))
+			ours, begun = us || ours && !begun, false // agents that follow one another share what follows them
+			if !us {
 				continue
+			}
+		case "allow", "disallow":
+			begun = true
+			if value == "" { // it allows everything, and ends the list of agents: the parser knows only the former
+				key, value = "allow", "/robots.txt"
+			}
+			if !ours {
+				continue
+			}
+			if strings.ContainsAny(value, "*$") {
+				if wild += len(value); wild > wildMost {
+					more = true
+					continue
+				}
 			}
 		case "crawl-delay", "crawldelay":
-			if n, err := strconv.ParseFloat(strings.TrimSpace(value), 64); err != nil || !begun || !(n >= 0 && n < 1e6) {
+			begun = true
+			if n, err := strconv.ParseFloat(value, 64); err != nil || !ours || !(n >= 0 && n < 1e6) {
 				continue
 			}
+		default:
+			continue
 		}
-		b.Write(line)
+		fmt.Fprintf(&b, "%s: %s\n", key, value)
 	}
-	return b.Bytes()
+	return b.Bytes(), more
 }

@@ -17,7 +17,7 @@ const (
 	Stylesheet    Kind = "stylesheet"
 	Font          Kind = "font"
 	Form          Kind = "form"  // its action
-	Embed         Kind = "embed" // object, embed, video, audio
+	Embed         Kind = "embed" // object, embed, video with its picture, audio, track
 )
 
 // Report is what Scan found in a page.
@@ -26,7 +26,7 @@ type Report struct {
 	Stile   string // address of Stile's own script tag, "" where the page has none
 	First   bool   // it stands before everything that asks for something
 	Finds   []Find // in the order of the page
-	Cut     bool   // there are more than MaxFinds, and those behind them were left out
+	Cut     bool   // not all is in Finds: there is more than MaxFinds, or it stands in too many frames within one another
 }
 
 // Find is one thing in a page that is asked of a third party, or would be.

@@ -99,6 +99,7 @@ const place = "data-stile-scan-place"
 var marked = map[string]bool{
 	"script": true, "img": true, "iframe": true, "frame": true, "link": true, "form": true, "embed": true, "object": true, "video": true,
 	"audio": true, "source": true, "template": true, "style": true, "image": true,
+	"input": true, "track": true, "base": true,
 }
 
 // parse makes the tree of a page as it is without JavaScript, with places in it.

@@ -69,16 +69,18 @@ type scan struct {
 	stile   string
 	stileAt int
 	finds   []found
+	gated   int // of the finds
 	cut     bool
 	depth   int // of the page in others, as text of frames
 }
 
-// MaxFinds is how much Scan finds in a page: no page that was written for people has so much.
+// MaxFinds is how much Scan finds in a page: no page that was written for people has so much. Half of it is kept for what is
+// ungated.
 const MaxFinds = 5000
 
 func newScan(root *html.Node, address *url.URL, j *Judge) *scan {
 	s := &scan{judge: j, page: address, ids: map[string]int{}}
-	var base, own string
+	var own string
 	for n := range root.Descendants() {
 		if n.Type != html.ElementNode {
 			continue
@@ -87,8 +89,6 @@ func newScan(root *html.Node, address *url.URL, j *Judge) *scan {
 			s.ids[id]++
 		}
 		switch {
-		case n.Data == "base" && base == "":
-			base = attr(n, "href")
 		case n.Data == "link" && strings.EqualFold(attr(n, "rel"), "canonical"):
 			own = cmp.Or(own, attr(n, "href"))
 		case n.Data == "meta" && attr(n, "property") == "og:url":
@@ -103,10 +103,39 @@ func newScan(root *html.Node, address *url.URL, j *Judge) *scan {
 		}
 	}
 	s.base = s.page
-	if u, err := s.base.Parse(strings.TrimSpace(base)); err == nil && base != "" {
-		s.base = u
-	}
+	s.rebase(root)
 	return s
+}
+
+// rebase takes the <base> of a page, of which the first counts that has an address.
+func (s *scan) rebase(root *html.Node) {
+	for n := range root.Descendants() {
+		if n.Type != html.ElementNode || n.Data != "base" || n.Namespace != "" || !has(n, "href") || asleep(n) {
+			continue
+		}
+		if u, err := s.base.Parse(clean(attr(n, "href"))); err == nil {
+			s.base = u
+		}
+		return
+	}
+}
+
+// asleep tells whether an element stands where it does nothing while scripts run.
+func asleep(n *html.Node) bool {
+	at, in := strings.CutSuffix(attr(n, place), "n")
+	for a := range n.Ancestors() {
+		in = in || at == "" && a.Data == "noscript"
+		if a.Data == "template" && a.Namespace == "" && !shadow(a) {
+			return true
+		}
+	}
+	return in
+}
+
+// shadow tells of a template that browsers put in place as they read it, as a shadow root.
+func shadow(n *html.Node) bool {
+	mode := strings.ToLower(attr(n, "shadowrootmode"))
+	return mode == "open" || mode == "closed"
 }
 
 // element is an element on the way to the one that is looked at.
@@ -127,7 +156,7 @@ func (s *scan) walk(n *html.Node, e *element) {
 			continue
 		}
 		below := s.below(c, e)
-		if c.Data == "template" {
+		if c.Data == "template" && c.Namespace == "" && !shadow(c) {
 			below.waits = cmp.Or(attr(c, "data-stile"), e.waits)
 			if below.waits == "" {
 				continue // nothing in it happens until a script takes it out
@@ -151,7 +180,7 @@ func (s *scan) below(n *html.Node, e *element) *element {
 	if at := attr(n, place); at != "" {
 		digits, no := strings.CutSuffix(at, "n")
 		if i, err := strconv.Atoi(digits); err == nil {
-			below.at, below.no = i, below.no || no
+			below.at, below.no = i, no // the tree may leave a noscript open
 		}
 	}
 	return below
@@ -161,8 +190,12 @@ func (s *scan) look(n *html.Node, e *element) {
 	switch n.Data {
 	case "script":
 		s.script(n, e)
-	case "img":
-		s.image(n, e)
+	case "img", "image": // the latter of SVG: where pages are badly nested nobody is sure which
+		s.image(s.sources(n, "src", "srcset", "href"), tiny(n), e)
+	case "input":
+		if strings.EqualFold(attr(n, "type"), "image") {
+			s.image(s.sources(n, "src"), tiny(n), e)
+		}
 	case "iframe", "frame":
 		s.frame(n, e)
 	case "link":
@@ -170,13 +203,13 @@ func (s *scan) look(n *html.Node, e *element) {
 	case "form":
 		s.ask(Form, attr(n, "action"), "", e)
 	case "object":
-		s.embed(n, attr(n, "data"), e)
-	case "embed", "video", "audio":
-		s.embed(n, attr(n, "src"), e)
+		s.asks(Embed, s.sources(n, "data"), e, nil)
+	case "embed", "track":
+		s.asks(Embed, s.sources(n, "src"), e, nil)
+	case "video", "audio":
+		s.asks(Embed, s.sources(n, "src", "poster"), e, nil)
 	case "source":
-		if p := n.Parent; p != nil && (p.Data == "video" || p.Data == "audio") {
-			s.embed(n, attr(n, "src"), e)
-		}
+		s.source(n, e)
 	case "style":
 		s.style(n, e)
 	}
@@ -184,9 +217,60 @@ func (s *scan) look(n *html.Node, e *element) {
 
 // ask adds a find, unless the address is no third party's.
 func (s *scan) ask(kind Kind, address, waits string, e *element) {
-	if p, found := s.party(address); found {
-		s.add(Find{Party: p, Kind: kind, Address: strings.TrimSpace(address), Waits: waits}, e)
+	s.asks(kind, []source{{address, waits}}, e, nil)
+}
+
+// source is an address that an element asks for, and the category for which it waits until it does.
+type source struct{ address, waits string }
+
+// asks adds a find for each third party of an element's addresses; only for those that count, where that is given.
+func (s *scan) asks(kind Kind, list []source, e *element, counts func(Party) bool) {
+	type one struct {
+		Party
+		waits string
 	}
+	seen := map[one]bool{}
+	for _, a := range list {
+		p, third := s.party(a.address)
+		if !third || counts != nil && !counts(p) || seen[one{p, a.waits}] {
+			continue
+		}
+		seen[one{p, a.waits}] = true
+		s.add(Find{Party: p, Kind: kind, Address: strings.TrimSpace(a.address), Waits: a.waits}, e)
+	}
+}
+
+// sources are what an element asks for by these attributes, and by those in which programs of the page keep addresses until
+// the visitor is near. For what a consent platform holds it waits, where it asks for nothing by the first.
+func (s *scan) sources(n *html.Node, names ...string) (list []source) {
+	held := s.waits(n)
+	if held == "" {
+		names = append(names, lazy...)
+	}
+	for _, address := range values(n, names...) {
+		list = append(list, source{address, ""})
+	}
+	if first := attr(n, names[0]); first == "" || strings.HasPrefix(first, "about:") || strings.HasPrefix(first, "data:") {
+		list = append(list, source{later(n), held})
+	}
+	return list
+}
+
+// values are the addresses in these attributes; there may be two of a name in SVG, as href and xlink:href.
+func values(n *html.Node, names ...string) (list []string) {
+	for _, name := range names {
+		for i := range n.Attr {
+			a := &n.Attr[i]
+			switch {
+			case a.Key != name, slices.IndexFunc(n.Attr, func(b html.Attribute) bool { return b.Key == name && b.Namespace == a.Namespace }) < i: // the first counts
+			case strings.HasSuffix(name, "srcset"):
+				list = append(list, candidates(a.Val)...)
+			default:
+				list = append(list, a.Val)
+			}
+		}
+	}
+	return list
 }
 
 func (s *scan) party(address string) (Party, bool) {
@@ -197,7 +281,7 @@ func (s *scan) party(address string) (Party, bool) {
 	if third || s.base == s.page {
 		return p, third
 	}
-	u, err := s.base.Parse(strings.TrimSpace(address))
+	u, err := s.base.Parse(clean(address))
 	if err != nil {
 		return Party{}, false
 	}
@@ -205,10 +289,15 @@ func (s *scan) party(address string) (Party, bool) {
 }
 
 func (s *scan) add(f Find, e *element) {
-	if s.cut = len(s.finds) == MaxFinds; s.cut {
+	f.Waits = cmp.Or(f.Waits, e.waits)
+	gated := f.Gated(s.judge)
+	if len(s.finds) == MaxFinds || gated && s.gated == MaxFinds/2 {
+		s.cut = true
 		return
 	}
-	f.Waits = cmp.Or(f.Waits, e.waits)
+	if gated {
+		s.gated++
+	}
 	f.Selector = s.selector(e)
 	if f.Waits == "" {
 		f.Leaks = leaks[f.Kind]
@@ -241,25 +330,30 @@ func (s *scan) script(n *html.Node, e *element) {
 			return // data, or what another program runs
 		}
 	}
-	address := cmp.Or(attr(n, "src"), attr(n, "href"))
-	if kind != isRun || address == "" {
-		address = cmp.Or(later(n), address)
+	list := values(n, "src", "href") // the latter in SVG
+	inline := attr(n, "src") == ""
+	switch {
+	case kind == isDelayed:
+		list = append(list, values(n, delayedSources...)...)
+	case inline, !runs:
+		list = append(list, later(n))
 	}
-	if code, inline := inlined(address); inline {
-		s.snippet(code, waits, e)
-		return
-	}
-	if address == "" {
-		s.snippet(text(n), waits, e)
-		return
-	}
-	if s.own(address) {
-		if s.stile == "" {
-			s.stile, s.stileAt = address, e.at
+	var asked []source
+	for _, address := range list {
+		if code, inline := inlined(address); inline {
+			s.snippet(code, waits, e)
+		} else if s.own(address) {
+			if s.stile == "" {
+				s.stile, s.stileAt = address, e.at
+			}
+			return
 		}
-		return
+		asked = append(asked, source{address, waits})
 	}
-	s.ask(Script, address, waits, e)
+	s.asks(Script, asked, e, nil)
+	if inline {
+		s.snippet(text(n), waits, e)
+	}
 }
 
 func (s *scan) snippet(code, waits string, e *element) {
@@ -272,8 +366,9 @@ func (s *scan) snippet(code, waits string, e *element) {
 const deepest = 4
 
 // document looks at a page that stands in a frame as text: what it asks for stands where the frame does.
-func (s *scan) document(text, waits string, e *element) {
-	if text == "" || s.depth == deepest {
+func (s *scan) document(text string, e *element) {
+	if s.depth == deepest {
+		s.cut = s.cut || text != ""
 		return
 	}
 	root, err := html.ParseWithOptions(strings.NewReader(text), html.ParseOptionEnableScripting(false))
@@ -281,11 +376,12 @@ func (s *scan) document(text, waits string, e *element) {
 		return // it is nested so deeply that no browser shows it as it is written
 	}
 	inner := &scan{judge: s.judge, page: s.page, base: s.base, ids: map[string]int{}, depth: s.depth + 1}
+	inner.rebase(root)
 	inner.walk(root, &element{})
 	for _, f := range inner.finds {
-		f.Waits = cmp.Or(f.Waits, waits)
 		s.add(f.Find, e)
 	}
+	s.cut = s.cut || inner.cut
 }
 
 // Unnamed is the category of a script that waits (type=text/plain) for something that its markup does not name.
@@ -320,28 +416,34 @@ func inlined(address string) (string, bool) {
 
 var stilePath = regexp.MustCompile(`(?:^|/)stile/([a-z0-9-]+)\.js$`)
 
-// own tells whether a script is Stile's.
+// own tells whether a script is Stile's: what has to wait for consent is not.
 func (s *scan) own(address string) bool {
 	path, _, _ := strings.Cut(strings.TrimSpace(address), "?")
 	m := stilePath.FindStringSubmatch(path)
+	if p, third := s.party(address); third && s.judge.Waits(p) {
+		return false
+	}
 	return m != nil && (s.judge.site == nil || s.judge.site.Name == m[1])
 }
 
 // image finds what is there to be counted: images nobody sees, and those of parties that count.
-func (s *scan) image(n *html.Node, e *element) {
-	address, waits := attr(n, "src"), ""
-	if src := later(n); src != "" && (address == "" || strings.HasPrefix(address, "data:")) {
-		address, waits = src, s.waits(n)
-	}
-	p, third := s.party(address)
-	if !third || !tiny(n) && !s.judge.Counts(p) {
-		return
-	}
+func (s *scan) image(list []source, tiny bool, e *element) {
 	kind := Pixel
 	if e.no {
 		kind = NoScriptImage
 	}
-	s.add(Find{Party: p, Kind: kind, Address: strings.TrimSpace(address), Waits: waits}, e)
+	s.asks(kind, list, e, func(p Party) bool { return tiny || p.Basis == BySite || s.judge.Counts(p) })
+}
+
+// source is one of a film, or of a picture.
+func (s *scan) source(n *html.Node, e *element) {
+	film := n.Parent != nil && (n.Parent.Data == "video" || n.Parent.Data == "audio")
+	s.asks(Embed, s.sources(n, "src"), e, func(p Party) bool { return film || s.judge.Waits(p) })
+	var pictures []source
+	for _, address := range values(n, "srcset") {
+		pictures = append(pictures, source{address, ""})
+	}
+	s.image(pictures, false, e)
 }
 
 // Counts tells whether an image of a party is there for its request and not to be seen: the party analyses or advertises.
@@ -368,16 +470,12 @@ func (s *scan) waits(n *html.Node) string {
 }
 
 func (s *scan) frame(n *html.Node, e *element) {
-	s.document(attr(n, "srcdoc"), attr(n, "data-stile"), e)
+	s.document(attr(n, "srcdoc"), e)
 	kind := Frame
 	if e.no {
 		kind = NoScriptFrame
 	}
-	address, waits := attr(n, "src"), ""
-	if address == "" || strings.HasPrefix(address, "about:") || strings.HasPrefix(address, "data:") {
-		address, waits = later(n), s.waits(n)
-	}
-	s.ask(kind, address, waits, e)
+	s.asks(kind, s.sources(n, "src"), e, nil)
 }
 
 func (s *scan) link(n *html.Node, e *element) {
@@ -393,23 +491,18 @@ func (s *scan) link(n *html.Node, e *element) {
 	default:
 		return
 	}
-	address, waits := attr(n, "href"), ""
-	if address == "" {
-		address, waits = attr(n, "data-href"), category(n)
+	list := []source{{attr(n, "href"), ""}}
+	for _, address := range values(n, "imagesrcset") {
+		list = append(list, source{address, ""})
 	}
-	s.ask(kind, address, waits, e)
+	if list[0].address == "" {
+		list = append(list, source{attr(n, "data-href"), category(n)})
+	}
+	s.asks(kind, list, e, nil)
 }
 
 var connections = map[string]bool{
 	"preconnect": true, "dns-prefetch": true, "preload": true, "modulepreload": true, "prefetch": true, "prerender": true,
-}
-
-func (s *scan) embed(n *html.Node, address string, e *element) {
-	waits := ""
-	if address == "" {
-		address, waits = later(n), s.waits(n)
-	}
-	s.ask(Embed, address, waits, e)
 }
 
 var (
@@ -481,6 +574,10 @@ func lookup(n *html.Node, name string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+func has(n *html.Node, name string) bool {
+	return slices.ContainsFunc(n.Attr, func(a html.Attribute) bool { return a.Key == name })
 }
 
 func text(n *html.Node) string {

@@ -86,7 +86,7 @@ func checkPlaces(t interface{ Errorf(string, ...any) }, page []byte, report *Rep
 		if f.Address != "" && !strings.Contains(text(n), f.Address) {
 			has := false
 			for _, a := range n.Attr {
-				has = has || strings.TrimSpace(a.Val) == f.Address
+				has = has || strings.Contains(a.Val, f.Address)
 			}
 			if !has {
 				t.Errorf("%s finds another element than that with %s", f.Selector, f.Address)
@@ -124,6 +124,63 @@ func TestSelectors(t *testing.T) {
 	})
 }
 
+// What the gate would hold back in a page Scan reports as ungated, on the line where it stands.
+func TestScanFindsWhatTheGateHolds(t *testing.T) {
+	judge, err := gateJudge()
+	if err != nil {
+		t.Fatal(err)
+	}
+	around := []string{
+		"<div>", "</div>", "<p>", "<table><tr><td>", "</table>", "<picture>", "</picture>", "<video>", "</video>", "<svg>", "</svg>",
+		"<template>", "</template>", "<template shadowrootmode=open>", `<template shadowrootmode="CLOSED" data-stile="marketing">`, "<!--", "-->", "<title>", "</title>",
+		"<textarea>", "</textarea>", `<base href="https://www.facebook.com/x/">`, `<base href="">`, "<head>", "<body>",
+	}
+	elements := []string{
+		`<script src=%q></script>`, `<script type="text/jscript" src=%q></script>`, `<script href="x" data-src="y">var a = %q; fbq('init', '1')</script>`, `<script type="rocketlazyloadscript" src="/x.js" data-rocket-src=%q></script>`,
+		`<svg><script xlink:href=%q></script></svg>`, `<svg><image href="/x.png" xlink:href=%q width="1" height="1"/></svg>`, `<svg><image href=%q></image></svg>`,
+		`<img src=%q>`, `<img srcset="/a.png 1x, %s 2x">`, `<img src="/a.png" data-src=%q>`, `<img src="/a.png" data-lazy-srcset="%s 2x">`, `<image src=%q>`, `<img width=1 height=1 src=%q>`,
+		`<input type="image" src=%q>`, `<source srcset=%q>`, `<source src=%q>`, `<source data-src=%q>`, `<video poster=%q></video>`, `<video src="/a.mp4" data-src=%q></video>`, `<audio src=%q></audio>`, `<track src=%q>`,
+		`<iframe src=%q></iframe>`, `<iframe src="/x" data-src=%q></iframe>`, `<iframe data-stile="marketing" src=%q></iframe>`, `<iframe data-stile="marketing" srcdoc="<script src='%s'></script>"></iframe>`,
+		`<iframe srcdoc="<base href='https://www.facebook.com/'><img src=tr><a href='%s'>"></iframe>`, `<noscript><img src=%q></noscript>`, `<noscript><p><iframe src=%q></iframe></noscript>`, `<object data=%q></object>`, `<embed src=%q>`,
+		`<link rel="preconnect" href=%q>`, `<link rel="preload" as="image" imagesrcset=%q>`, `<link rel="preload" as="style" href=%q>`, `<link rel="stylesheet" href=%q>`,
+	}
+	addresses := []string{
+		"https://www.facebook.com/tr?id=1", "//mc.yandex.ru/watch/1", "https://player.films.example/a.png", "https://www.youtube.com/embed/x", "https://fonts.googleapis.com/css", "https://nobody.example/x",
+		"tr?id=1", "/own.png", "https://static.hotjar.com/stile/shop.js",
+	}
+	piece := rapid.Custom(func(t *rapid.T) string {
+		if rapid.Bool().Draw(t, "around") {
+			return rapid.SampledFrom(around).Draw(t, "tag")
+		}
+		return fmt.Sprintf(rapid.SampledFrom(elements).Draw(t, "element"), rapid.SampledFrom(addresses).Draw(t, "address"))
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		page := "<!doctype html><p>\n" + strings.Join(rapid.SliceOfN(piece, 1, 12).Draw(t, "pieces"), "\n")
+		report, err := Scan(strings.NewReader(page), shop, judge)
+		if err != nil {
+			t.Fatal(err)
+		}
+		strange := strings.Contains(page, "<svg>") // Find.Line may be off
+		found := func(number int, line string) bool {
+			return slices.ContainsFunc(report.Finds, func(f Find) bool {
+				there := f.Line == number || strange && (f.Kind == Snippet || strings.Contains(line, f.Address))
+				return there && (!f.Gated(judge) || f.Basis == ByNobody && f.Waits == "")
+			})
+		}
+		var gated bytes.Buffer
+		w := NewGate(judge, GateOptions{Unknown: rapid.SampledFrom([]string{"", "marketing"}).Draw(t, "unknown")}).Writer(&gated, shop, "")
+		if _, err := io.WriteString(w, page); err != nil || w.Close() != nil {
+			t.Fatal(err)
+		}
+		after := strings.Split(gated.String(), "\n")
+		for i, line := range strings.Split(page, "\n") {
+			if line != after[i] && !found(i+1, line) {
+				t.Fatalf("%s\nis held, and not found in\n%s", after[i], page)
+			}
+		}
+	})
+}
+
 // What a page asks for that stands in a frame as text is asked for where the frame is.
 func TestScanText(t *testing.T) {
 	const page = `<p>
@@ -153,6 +210,43 @@ func TestScanNames(t *testing.T) {
 		r, err := Scan(strings.NewReader(page), nil, NewJudge(nil, library(t)))
 		if err != nil || len(r.Finds) != 1 || r.Finds[0].Waits != want {
 			t.Errorf("%s: %+v %v", page, r, err)
+		}
+	}
+}
+
+// Where else a tracker may stand: one find for each party, on its own line.
+func TestScanAttributes(t *testing.T) {
+	for page, want := range map[string]string{
+		`<p><template shadowrootmode=open><script src=//mc.yandex.ru/a></script></template>`:     "script",
+		`<template shadowrootmode=open data-stile=x><img src=//mc.yandex.ru/a></template>`:       "pixel",
+		`<template><img src=//mc.yandex.ru/a></template>`:                                        "",
+		`<img srcset="/a.png 1x, //mc.yandex.ru/a 2x,//mc.yandex.ru/b 3x">`:                      "pixel",
+		`<img srcset="//cdn.nobody.example/a 2x"><input type=image src=//cdn.nobody.example/b>`:  "",
+		`<input type=image src=//mc.yandex.ru/a><input src=//mc.yandex.ru/a>`:                    "pixel",
+		`<video poster=//mc.yandex.ru/a></video>`:                                                "embed",
+		`<picture><source srcset=//mc.yandex.ru/a><source src=//cdn.nobody.example/a></picture>`: "pixel",
+		`<audio><source src=//mc.yandex.ru/a><track src=//mc.yandex.ru/b></audio>`:               "embed embed",
+		`<svg><image xlink:href=//mc.yandex.ru/a /></svg>`:                                       "pixel",
+		`<link rel=preload as=image imagesrcset="//mc.yandex.ru/a 2x">`:                          "connection",
+		`<iframe data-stile=marketing srcdoc="<img src=//mc.yandex.ru/a>"></iframe>`:             "pixel",
+		`<iframe data-src=//mc.yandex.ru/a src=/own></iframe>`:                                   "frame",
+		`<base href=""><base href=//mc.yandex.ru/><script src=a></script>`:                       "",
+		`<template><base href=/></template><base href=//mc.yandex.ru/><script src=a></script>`:   "script",
+		`<script src=//mc.yandex.ru/stile/shop.js></script>`:                                     "script",
+		`<script data-src=/own.js>var a = "//mc.yandex.ru/watch"; ym(1234567, "init")</script>`:  "snippet",
+	} {
+		r, err := Scan(strings.NewReader(page), shop, NewJudge(nil, library(t)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var kinds []string
+		for _, f := range r.Finds {
+			if kinds = append(kinds, string(f.Kind)); f.Waits != "" {
+				t.Errorf("%s: it waits for %s", page, f.Waits)
+			}
+		}
+		if got := strings.Join(kinds, " "); got != want {
+			t.Errorf("%s: %q, want %q", page, got, want)
 		}
 	}
 }
@@ -281,6 +375,15 @@ func TestScanIsBounded(t *testing.T) {
 		if d := time.Since(start); d > 30*time.Second { // a quadratic reader takes many minutes
 			t.Errorf("%s took %v", name, d)
 		}
+	}
+}
+
+// What is harmless never takes the place of what is not.
+func TestScanKeepsWhatIsUngated(t *testing.T) {
+	const ga4 = `<script src="https://www.googletagmanager.com/gtag/js?id=G-AB12CD34EF"></script>`
+	r, err := Scan(strings.NewReader(strings.Repeat("<embed src=//nobody.example/a>", 5000)+ga4), nil, NewJudge(nil, library(t)))
+	if err != nil || !r.Cut || len(r.Finds) != MaxFinds/2+1 || r.Finds[MaxFinds/2].Account != "G-AB12CD34EF" {
+		t.Errorf("%d finds, cut %v, %v", len(r.Finds), r.Cut, err)
 	}
 }
 
