@@ -15,8 +15,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // Database is where sheets are kept: a *ledger.Ledger.
@@ -45,10 +43,9 @@ const (
 
 // Tally counts. Its methods are for any number of goroutines.
 type Tally struct {
-	db     Database
-	now    func() time.Time
-	log    *slog.Logger
-	writer string // this process's rows
+	db  Database
+	now func() time.Time
+	log *slog.Logger
 
 	mu    sync.RWMutex
 	sites map[string]*Site
@@ -67,8 +64,7 @@ type Tally struct {
 // Open begins to count. Close it before its database.
 func Open(o Options) *Tally {
 	t := &Tally{
-		db: o.Database, now: o.Now, log: o.Log, writer: uuid.NewString(), sites: map[string]*Site{}, stopped: make(chan struct{}),
-		wake: make(chan struct{}, 1),
+		db: o.Database, now: o.Now, log: o.Log, sites: map[string]*Site{}, stopped: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 	if t.now == nil {
 		t.now = time.Now
@@ -212,7 +208,7 @@ func (t *Tally) store(ctx context.Context, entries []entry) error {
 	defer cancel()
 	return t.db.Write(ctx, func(tx *sql.Tx) error {
 		for i, e := range entries {
-			if _, err := tx.ExecContext(ctx, storeSQL, e.site.name, string(e.day), t.writer, sheets[i]); err != nil {
+			if _, err := tx.ExecContext(ctx, storeSQL, e.site.name, string(e.day), e.page.writer, sheets[i]); err != nil {
 				return err
 			}
 		}

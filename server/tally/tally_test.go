@@ -244,6 +244,7 @@ func TestNothingLost(t *testing.T) {
 		n++
 		site := fmt.Sprint("site", n)
 		c := newClock(noon)
+		furthest := c.now()
 		db := &failing{Database: l}
 		var open []*Tally
 		start := func() *Tally {
@@ -298,6 +299,15 @@ func TestNothingLost(t *testing.T) {
 					flush(t, o)
 				}
 				c.pass(time.Duration(rapid.IntRange(1, Wait+4).Draw(t, "days")) * 24 * time.Hour)
+				if c.now().After(furthest) {
+					furthest = c.now()
+				}
+			},
+			"back": func(t *rapid.T) { // over midnight or not, and never to a day that is merged
+				to := c.now().Add(-time.Duration(rapid.IntRange(1, 40).Draw(t, "hours")) * time.Hour)
+				if !to.Before(noon) && furthest.Sub(to) < Wait*24*time.Hour {
+					c.at.Store(to.Unix())
+				}
 			},
 			"retain": func(t *rapid.T) {
 				_ = open[which.Draw(t, "process")].Retain(context.Background())
@@ -320,7 +330,7 @@ func TestNothingLost(t *testing.T) {
 					return
 				}
 				flush(t, open...)
-				r, err := open[0].Report(context.Background(), site, Period{today, DayOf(c.now())}, Filter{})
+				r, err := open[0].Report(context.Background(), site, Period{today, DayOf(furthest)}, Filter{})
 				switch {
 				case errors.Is(err, ErrPeriod):
 					t.SkipNow() // it has gone on for years
