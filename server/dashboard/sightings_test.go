@@ -233,3 +233,21 @@ func TestSightingsEscape(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A day that cannot be read is missing, and each page of figures says so.
+func TestMissingDays(t *testing.T) {
+	k := sightedDesk(t, fullList()...)
+	k.report.Missing = []tally.Day{"2026-11-20"}
+	for _, page := range []string{"", "tags", "tags/pixel", "sightings"} {
+		if text := k.page(account.Viewer, "/admin/sites/shop/"+page).Find("main").Text(); !strings.Contains(text, "of 20 Nov 2026 cannot be read and is left out") {
+			t.Errorf("%q does not say that a day is missing", page)
+		}
+	}
+	k.report.Missing = nil
+	if text := k.page(account.Viewer, "/admin/sites/shop/sightings").Find("main").Text(); strings.Contains(text, "cannot be read") {
+		t.Error("it says so of none")
+	}
+	if got, want := missing(&tally.Report{Missing: []tally.Day{"2026-11-20", "2026-11-21"}}, &tally.Report{Missing: []tally.Day{"2026-11-01", "2026-11-02"}}), "of 20 Nov 2026, 21 Nov 2026, 2 more days cannot"; !strings.Contains(got, want) {
+		t.Errorf("of many: %s", got)
+	}
+}

@@ -116,6 +116,9 @@ func parseWatched(body []byte, site *consent.Site) (Report, error) {
 			return Report{}, err
 		}
 	}
+	if i := slices.IndexFunc(w.With, func(id string) bool { return slices.Contains(w.Without, id) }); i >= 0 {
+		return Report{}, fmt.Errorf("tag %q is both with and without", w.With[i])
+	}
 	if len(w.Hosts) > mostHosts {
 		return Report{}, fmt.Errorf("it names %d hosts: at most %d", len(w.Hosts), mostHosts)
 	}

@@ -91,6 +91,7 @@ func TestParseWatched(t *testing.T) {
 		"a required one":     strings.Replace(good, `["analytics"]`, `["necessary"]`, 1),
 		"a category twice":   strings.Replace(good, `["analytics"]`, `["analytics","analytics"]`, 1),
 		"another tag":        strings.Replace(good, `["widget"]`, `["gadget"]`, 1),
+		"a tag in both":      strings.Replace(good, `"with":[]`, `"with":["widget"]`, 1),
 		"another tag failed": strings.Replace(good, `["hotjar"]`, `["gadget"]`, 1),
 		"too many hosts":     `{"regime":"gdpr","hosts":[` + strings.Join(many, ",") + `]}`,
 	} {

@@ -146,6 +146,7 @@ type page struct {
 	writer   string // whose row it is stored as: no other page's, or a clock that was set back would wipe what that has
 	outcomes map[string]bool
 	hosts    map[string]bool // that were seen; nil: none yet
+	states   map[string]bool // in which they were; nil: none yet
 	changed  int             // counts what was added
 	stored   int             // changed, when it was stored last
 }

@@ -42,6 +42,7 @@ type Report struct {
 	Tags       map[string]*Tag     // by consent.Tag.ID; also of tags that the site has no more
 	Sightings  []Sighting          // most pages first; not under the filter
 	Reported   int64               // page views that said what they loaded, if it was nothing; not under the filter
+	Missing    []Day               // of which something that was stored cannot be read, and is left out
 	Flushed    time.Time           // when this process stored last what it counted
 }
 

@@ -44,9 +44,6 @@ func (s *section) row(i int) (labels []uint32, counts []int64) {
 	return s.keys[i*s.labels : (i+1)*s.labels], s.counts[i*len(s.rules) : (i+1)*len(s.rules)]
 }
 
-// longestName is of a label, in bytes.
-const longestName = 8 << 10
-
 // place is where a name is.
 func (s *sheet) place(name string) (id uint32, known bool) {
 	if s.ids == nil {

@@ -38,7 +38,8 @@ type Seen struct {
 const (
 	mostSeenHosts = 500
 	mostSeenRows  = 4096
-	longestState  = 4 << 10 // bytes
+	mostStates    = 256
+	longestState  = 1 << 10 // bytes
 )
 
 // The sections of what was seen. A row whose host is "" counts page views that reported.
@@ -67,7 +68,7 @@ func (s *Site) Sight(seen *Seen) {
 		flags += string(seenSignal)
 	}
 	labels := []string{"", seen.State, flags, seen.Regime, seen.Source, ""}
-	if len(seen.State) > longestState {
+	if !p.told(seen.State) {
 		labels[1] = UnknownState
 	}
 	if seen.Source == Observer {
@@ -102,6 +103,18 @@ func (p *page) sees(host string) bool {
 		return false
 	}
 	p.hosts[host] = true
+	return true
+}
+
+// told tells whether there is room for a state.
+func (p *page) told(state string) bool {
+	if p.states == nil {
+		p.states = map[string]bool{}
+	}
+	if !p.states[state] && (len(p.states) >= mostStates || len(state) > longestState) {
+		return false
+	}
+	p.states[state] = true
 	return true
 }
 
