@@ -246,11 +246,11 @@ func (s *Server) siteFacts(ctx context.Context, st *site, now time.Time) (f aler
 	if f.Days, err = s.compared(ctx, st.Name, now); err != nil {
 		return f, err
 	}
-	week, err := s.figures.Report(ctx, st.Name, tally.Period{From: tally.DayOf(now.AddDate(0, 0, 1-hostDays)), To: tally.DayOf(now)}, tally.Filter{})
+	week, err := s.figures.Report(ctx, st.Name, tally.Period{From: tally.DayOf(now.AddDate(0, 0, 1-hostDays)), To: tally.DayOf(now)}, tally.Filter{Sightings: true})
 	if err != nil {
 		return f, err
 	}
-	f.Ungated = ungated(st, s.current.Load().vendors, week.Sightings, now)
+	f.Ungated = ungated(st, s.current.Load().vendors, week.Sightings)
 	last, err := s.figures.Report(ctx, st.Name, tally.Period{From: tally.DayOf(now.AddDate(0, 0, -1)), To: tally.DayOf(now)}, tally.Filter{})
 	if err != nil {
 		return f, err
@@ -288,8 +288,8 @@ func (s *Server) compared(ctx context.Context, site string, now time.Time) ([]ta
 
 // ungated are the hosts that pages were seen to load from although nothing of the site gates them, as the page of sightings
 // speaks of them.
-func ungated(st *site, library *vendors.Library, seen []tally.Sighting, now time.Time) (all []alert.HostFacts) {
-	for _, said := range sighting.Sentences(st.Site, sighting.Judge(st.Site, library, seen, now)) {
+func ungated(st *site, library *vendors.Library, seen []tally.Sighting) (all []alert.HostFacts) {
+	for _, said := range sighting.Sentences(st.Site, sighting.Judge(st.Site, library, seen)) {
 		all = append(all, alert.HostFacts{Name: said.Finding.Host, Pages: said.Pages, Text: said.Text})
 	}
 	return all

@@ -142,7 +142,7 @@ func (d *Dashboard) sightings(w http.ResponseWriter, a *ask) error {
 	today := d.Now().UTC()
 	period := tally.Period{From: tally.DayOf(today.AddDate(0, 0, 1-days)), To: tally.DayOf(today)}
 	v.Since = period.From
-	report, err := d.Figures.Report(a.Context(), a.site.Name, period, tally.Filter{})
+	report, err := d.Figures.Report(a.Context(), a.site.Name, period, tally.Filter{Sightings: true})
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func (d *Dashboard) sightings(w http.ResponseWriter, a *ask) error {
 	if err != nil {
 		return err
 	}
-	findings := sighting.Judge(a.site.Site, library, report.Sightings, today)
+	findings := sighting.Judge(a.site.Site, library, report.Sightings)
 	v.say(a.site, findings)
 	v.Unclear = slices.ContainsFunc(findings, func(f sighting.Finding) bool { return f.Verdict == sighting.Unclear })
 	v.All, v.Reported = len(findings), report.Reported

@@ -28,7 +28,19 @@ func sightedDesk(t *testing.T, list ...tally.Sighting) *desk {
 }
 
 func observed(host, as, allowed string, chosen bool, pages int64) tally.Sighting {
-	return tally.Sighting{Host: host, As: as, State: allowed, Chosen: chosen, Regime: "gdpr", Source: tally.Observer, Pages: pages, First: "2026-11-02", Last: "2026-11-22"}
+	tags, state := "", strings.Fields(allowed)
+	if category := map[string]string{"www.clarity.ms": "analytics", "www.googletagmanager.com": "analytics", "pixel.example": "marketing"}[host]; category != "" {
+		tags = tally.Held
+		if strings.Contains(allowed, category) {
+			tags = tally.Ran
+		}
+	}
+	for _, name := range []string{"analytics", "marketing"} {
+		if chosen && !strings.Contains(allowed, name) {
+			state = append(state, "!"+name)
+		}
+	}
+	return tally.Sighting{Host: host, As: as, State: strings.Join(state, " "), Tags: tags, Chosen: chosen, Regime: "gdpr", Source: tally.Observer, Pages: pages, First: "2026-11-02", Last: "2026-11-22"}
 }
 
 // fullList is a bit of everything.

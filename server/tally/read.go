@@ -285,7 +285,7 @@ func (r *reading) sheet(day Day, s *sheet) error {
 		}
 	}
 	for _, sec := range s.sections {
-		if known, found := readers[sec.name]; found {
+		if known, found := readers[sec.name]; found && (sec.name != sightForm.name || r.filter.Sightings) {
 			known.read(r, newReader(day, s.names, sec))
 		}
 	}
