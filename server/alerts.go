@@ -290,20 +290,20 @@ func (s *Server) compared(ctx context.Context, site string, now time.Time) ([]ta
 // speaks of them.
 func ungated(st *site, library *vendors.Library, seen []tally.Sighting) (all []alert.HostFacts) {
 	for _, said := range sighting.Sentences(st.Site, sighting.Judge(st.Site, library, seen)) {
-		all = append(all, alert.HostFacts{Name: said.Finding.Host, Pages: said.Pages, Text: said.Text})
+		all = append(all, alert.HostFacts{Name: said.Finding.Host, Pages: said.Pages, Text: said.Text, Known: said.Verdict != sighting.Unknown})
 	}
 	return all
 }
 
 // pressing are the alerts that hold, as the home page lists them for who asks.
 func (s *Server) pressing(ctx context.Context) (list []dashboard.Alert, err error) {
-	all, err := s.alerts.List(ctx)
+	all, err := s.alerts.Holding(ctx)
 	if err != nil {
 		return nil, err
 	}
 	role := account.UserOf(ctx).Role
 	for _, r := range all {
-		if r.Cleared.IsZero() && dashboard.MaySee(role, r.Kind) {
+		if dashboard.MaySee(role, r.Kind) {
 			list = append(list, dashboard.Alert{Site: r.Site, Text: r.Text, Path: alert.Path(r.Alert)})
 		}
 	}
