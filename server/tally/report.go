@@ -34,7 +34,7 @@ const (
 	Banner   Dimension = "banner"
 )
 
-// Other is the value of a dimension of what was merged, so that no visitor can be told from others.
+// Other is the value of a dimension of what was merged, so that no visit can be told from others.
 const Other = "other"
 
 // Report is what was counted at a site in a period, under a filter.

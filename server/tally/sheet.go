@@ -189,6 +189,9 @@ func (s *sheet) copy() *sheet {
 // stored as such (C5). Of fewer the language is given up, then the device, then the country: they are Other then. Regime,
 // banner, outcome and act stay, so that all totals are exact. A sheet in memory keeps what it knows, so that a group is told
 // from others as soon as it is large enough.
+//
+// These are visits and not people, of whom nothing is known that would tell two visits of one from those of two: whoever alone
+// comes from a country and opens five pages there is a group.
 const Smallest = 5
 
 // The labels that could tell a visitor from others, in all sections of visitors.
