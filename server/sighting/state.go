@@ -33,7 +33,7 @@ func (s *State) declined(site *consent.Site) (names []string) {
 		return nil
 	}
 	for i := range site.Categories {
-		if c := &site.Categories[i]; !c.Required && !slices.Contains(s.Allowed, c.Name) && !(s.GPC && c.Sells) {
+		if c := &site.Categories[i]; !c.Required && !slices.Contains(s.Allowed, c.Name) && (!s.GPC || !c.Sells) {
 			names = append(names, c.Name)
 		}
 	}
