@@ -41,7 +41,7 @@ export default function (k, walks) {
     clearTimeout(timer)
     const runs = Object.values(k.r).filter(run => run.s != 'stopped'), allowed = words(state.q + ' ' + state.c)
     const body = JSON.stringify({
-      regime: state.r, chosen: !!state.s, gpc: !!state.g, allowed: words(state.c),
+      regime: state.r, chosen: !!state.s && !state.a, gpc: !!state.g, allowed: words(state.c),
       with: runs.filter(({ t }) => !t.r && !allowed.includes(t.k)).map(({ t }) => t.i), without: words(state.z || ''),
       hosts: [...hosts].map(([host, [as, failed]]) => failed ? { host, as: classes[as], failed } : { host, as: classes[as] }),
       failed: runs.filter(run => run.s == 'failed').map(({ t }) => t.i),

@@ -246,11 +246,11 @@ func (s *Server) siteFacts(ctx context.Context, st *site, now time.Time) (f aler
 	if f.Days, err = s.compared(ctx, st.Name, now); err != nil {
 		return f, err
 	}
-	week, err := s.figures.Report(ctx, st.Name, tally.Period{From: tally.DayOf(now.AddDate(0, 0, 1-hostDays)), To: tally.DayOf(now)}, tally.Filter{})
+	week, err := s.figures.Report(ctx, st.Name, tally.Period{From: tally.DayOf(now.AddDate(0, 0, 1-hostDays)), To: tally.DayOf(now)}, tally.Filter{Sightings: true})
 	if err != nil {
 		return f, err
 	}
-	f.Ungated = ungated(st, s.current.Load().vendors, week.Sightings, now)
+	f.Ungated = ungated(st, s.current.Load().vendors, week.Sightings)
 	last, err := s.figures.Report(ctx, st.Name, tally.Period{From: tally.DayOf(now.AddDate(0, 0, -1)), To: tally.DayOf(now)}, tally.Filter{})
 	if err != nil {
 		return f, err
@@ -288,22 +288,22 @@ func (s *Server) compared(ctx context.Context, site string, now time.Time) ([]ta
 
 // ungated are the hosts that pages were seen to load from although nothing of the site gates them, as the page of sightings
 // speaks of them.
-func ungated(st *site, library *vendors.Library, seen []tally.Sighting, now time.Time) (all []alert.HostFacts) {
-	for _, said := range sighting.Sentences(st.Site, sighting.Judge(st.Site, library, seen, now)) {
-		all = append(all, alert.HostFacts{Name: said.Finding.Host, Pages: said.Pages, Text: said.Text})
+func ungated(st *site, library *vendors.Library, seen []tally.Sighting) (all []alert.HostFacts) {
+	for _, said := range sighting.Sentences(st.Site, sighting.Judge(st.Site, library, seen)) {
+		all = append(all, alert.HostFacts{Name: said.Finding.Host, Pages: said.Pages, Text: said.Text, Known: said.Verdict != sighting.Unknown})
 	}
 	return all
 }
 
 // pressing are the alerts that hold, as the home page lists them for who asks.
 func (s *Server) pressing(ctx context.Context) (list []dashboard.Alert, err error) {
-	all, err := s.alerts.List(ctx)
+	all, err := s.alerts.Holding(ctx)
 	if err != nil {
 		return nil, err
 	}
 	role := account.UserOf(ctx).Role
 	for _, r := range all {
-		if r.Cleared.IsZero() && dashboard.MaySee(role, r.Kind) {
+		if dashboard.MaySee(role, r.Kind) {
 			list = append(list, dashboard.Alert{Site: r.Site, Text: r.Text, Path: alert.Path(r.Alert)})
 		}
 	}

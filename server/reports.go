@@ -68,6 +68,7 @@ func (s *Server) reports(c echo.Context) error {
 	if err := st.reporter(r, &report); err != nil {
 		return err
 	}
+	sighting.Mark(st.Site, s.current.Load().vendors, &report)
 	s.sight(st, r, &report)
 	return c.NoContent(http.StatusNoContent)
 }

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -91,10 +92,13 @@ func TestReports(t *testing.T) {
 			t.Errorf("%s: %d %s %v", c.name, resp.StatusCode, text, resp.Header)
 		}
 	}
-	r := w.counted(tally.Filter{})
-	const want = "b.example csp [?] false  img 3\na.example observer [analytics] true other script 2\ninline csp [?] false  img 1"
+	r := w.counted(tally.Filter{Sightings: true})
+	const want = "b.example csp [?] false  img 3\na.example observer [!marketing analytics] true other script 2\ninline csp [?] false  img 1"
 	if got := sightings(r); got != want || r.Reported != 3 {
 		t.Errorf("%d reported\n%s", r.Reported, got)
+	}
+	if r := w.counted(tally.Filter{}); len(r.Sightings) > 0 {
+		t.Errorf("nobody asked for %s", sightings(r))
 	}
 	if today := tally.DayOf(w.s.now()); r.Sightings[0].First != today || r.Sightings[0].Last != today {
 		t.Errorf("%+v", r.Sightings[0])
@@ -130,7 +134,7 @@ func TestReportsRefused(t *testing.T) {
 	if resp, _ := w.get("/stile/shop/reports"); resp.StatusCode != http.StatusMethodNotAllowed {
 		t.Errorf("GET: %d", resp.StatusCode)
 	}
-	if r := w.counted(tally.Filter{}); len(r.Sightings) != 0 || r.Reported != 0 {
+	if r := w.counted(tally.Filter{Sightings: true}); len(r.Sightings) != 0 || r.Reported != 0 {
 		t.Errorf("%d reported, %s", r.Reported, sightings(r))
 	}
 }
@@ -161,7 +165,7 @@ func TestReportsPreflight(t *testing.T) {
 	}
 }
 
-// Anybody can post: new hosts are counted up to a bound, and what is known stays.
+// Anybody can post: new hosts are counted up to a bound, what is there stays, and there is room for those of tags and vendors.
 func TestReportsBounded(t *testing.T) {
 	w := sightedWorld(t, sightedSite)
 	send := func(hosts ...string) {
@@ -178,9 +182,14 @@ func TestReportsBounded(t *testing.T) {
 		}
 		send(hosts...)
 	}
-	send("known.example")
-	r := w.counted(tally.Filter{})
-	if len(r.Sightings) != 500 || r.Sightings[0].Host != "known.example" || r.Sightings[0].Pages != 2 || r.Reported != 8 {
+	send("known.example", "pixel.example", "static.hotjar.com", "late.example")
+	r := w.counted(tally.Filter{Sightings: true})
+	for host, tags := range map[string]string{"pixel.example": tally.Held, "static.hotjar.com": ""} {
+		if !slices.ContainsFunc(r.Sightings, func(s tally.Sighting) bool { return s.Host == host && s.Tags == tags && s.State != tally.UnknownState }) {
+			t.Errorf("%s was not counted", host)
+		}
+	}
+	if len(r.Sightings) != 252 || r.Sightings[0].Host != "known.example" || r.Sightings[0].Pages != 2 || r.Reported != 8 {
 		t.Errorf("%d hosts, %+v first, %d reported", len(r.Sightings), r.Sightings[0], r.Reported)
 	}
 }
@@ -202,7 +211,7 @@ func TestTagErrors(t *testing.T) {
 	if resp, text := w.tell(plainText, body, "Origin", shopPage); resp.StatusCode != http.StatusNoContent {
 		t.Fatalf("%d %s", resp.StatusCode, text)
 	}
-	r := w.counted(tally.Filter{})
+	r := w.counted(tally.Filter{Sightings: true})
 	if r.Tags["pixel"].Errors != 1 || r.Tags["ga4"].Errors != 1 {
 		t.Fatalf("pixel %+v, ga4 %+v", r.Tags["pixel"], r.Tags["ga4"])
 	}
@@ -213,7 +222,7 @@ func TestTagErrors(t *testing.T) {
 	if n := w.queued(); n != 1 {
 		t.Fatalf("%d messages", n)
 	}
-	if r := w.counted(tally.Filter{}); r.Tags["pixel"].Errors != 1 || r.Tags["ga4"].Errors != 2 {
+	if r := w.counted(tally.Filter{Sightings: true}); r.Tags["pixel"].Errors != 1 || r.Tags["ga4"].Errors != 2 {
 		t.Errorf("after a delivery that was given up: pixel %+v, ga4 %+v", r.Tags["pixel"], r.Tags["ga4"])
 	}
 }

@@ -60,11 +60,9 @@ func (s *Server) retainOnce(ctx context.Context, holder string) (done bool, err 
 			return false, err
 		}
 	}
-	if err := s.figures.Retain(ctx); err != nil {
-		return false, err
-	}
-	// Also where nothing was deleted now: an erasure may have left traces, which it could not remove for somebody's reading.
-	return true, s.ledger.Purge(ctx)
+	// Purge also where nothing was deleted now: an erasure may have left traces, which it could not remove for somebody's
+	// reading. It does not wait for figures that nobody can merge.
+	return true, errors.Join(s.figures.Retain(ctx), s.ledger.Purge(ctx))
 }
 
 func (s *Server) retainSite(ctx context.Context, st *site, holder string) (gone int, err error) {

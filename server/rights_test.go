@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/base64"
 	"errors"
 	"log/slog"
@@ -294,4 +295,24 @@ func TestRetentionDaily(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// Figures that nobody can merge do not keep what was erased from being cleared away.
+func TestRetentionGoesOn(t *testing.T) {
+	var ahead atomic.Int64
+	w := newWorld(t, func(o *Options) { o.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) } })
+	for metrics := ""; !strings.Contains(metrics, "stile_retention_last_run_timestamp_seconds 1"); {
+		_, metrics = w.get("/metrics")
+	}
+	err := w.s.ledger.Write(t.Context(), func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(t.Context(), `INSERT INTO tallies (site, day, writer, sheet) VALUES ('shop', $1, 'x', $2)`, w.s.now().UTC().Format(time.DateOnly), []byte{1, 0, 1})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ahead.Store(int64(20 * 24 * time.Hour))
+	if done, err := w.s.retainOnce(t.Context(), "a"); !done || err == nil || !strings.Contains(err.Error(), "cannot be read") {
+		t.Errorf("%t, %v", done, err)
+	}
 }

@@ -18,7 +18,7 @@ type Kind string
 // The kinds there are.
 const (
 	OptIn      Kind = "opt-in"        // the opt-in rate fell
-	Host       Kind = "host"          // pages load from a host that no tag of the site gates; subject: the host
+	Host       Kind = "host"          // pages load from a host that no tag of the site gates; subject: the host, "" for many
 	Vendor     Kind = "vendor"        // what is for a vendor does not reach it; subject: the tag
 	Due        Kind = "request"       // a visitor's request is nearly due (F7); subject: its number
 	Overdue    Kind = "overdue"       // a request was due; subject: its number
@@ -134,9 +134,10 @@ func compare(open []Record, holding []Alert, owner string) (c change) {
 	return c
 }
 
-// quiet tells whether the end of an alert is not worth a word: a request that is no longer nearly due, since it is overdue.
+// quiet tells whether the end of an alert is not worth a word: a request that is no longer nearly due, since it is overdue; a
+// host that is told with many others from now on.
 func (c *change) quiet(r *Record) bool {
-	return r.Kind == Due && slices.ContainsFunc(c.raise, func(a Alert) bool {
-		return a.Kind == Overdue && a.Site == r.Site && a.Subject == r.Subject
+	return slices.ContainsFunc(c.raise, func(a Alert) bool {
+		return a.Site == r.Site && (r.Kind == Due && a.Kind == Overdue && a.Subject == r.Subject || r.Kind == Host && a.Kind == Host && a.Subject == "")
 	})
 }

@@ -319,6 +319,11 @@ func (e *Engine) List(ctx context.Context) ([]Record, error) {
 	return e.store.list(ctx, e.Now().Add(-keepFor), MostListed)
 }
 
+// Holding is what holds, newest first, without what was told of it; bounded.
+func (e *Engine) Holding(ctx context.Context) ([]Record, error) {
+	return e.store.records(ctx, holdSQL, MostListed)
+}
+
 // Places are where alerts are told: "webhook to hooks.chat.example".
 func (e *Engine) Places() (all []string) {
 	for _, w := range e.Ways {

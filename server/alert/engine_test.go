@@ -189,6 +189,30 @@ func TestAlertsAreToldOnce(t *testing.T) {
 	})
 }
 
+// What anybody can raise by a forged report does not keep back what presses.
+func TestHostsAreToldLast(t *testing.T) {
+	both(t, func(t *testing.T, o ledger.Options) {
+		k := newDesk(t, open(t, o))
+		site := overdue
+		for i := range tellMost {
+			site.Ungated = append(site.Ungated, HostFacts{Name: fmt.Sprintf("h%d.example", i), Pages: 9, Known: i < mostHosts})
+		}
+		k.facts.Sites, k.by.sites = []SiteFacts{site}, nil
+		k.look()
+		if got := k.hook.told; len(got) != tellMost || got[0] != "raised overdue shop 7KQ4-M2XD" {
+			t.Errorf("it told %q", got)
+		}
+		if all, err := k.e.Holding(t.Context()); err != nil || len(all) != tellMost+1 {
+			t.Errorf("%d hold: %v", len(all), err)
+		}
+		k.facts.Sites = nil
+		k.look()
+		if all, err := k.e.Holding(t.Context()); err != nil || len(all) > 0 {
+			t.Errorf("%+v still holds: %v", all, err)
+		}
+	})
+}
+
 // A way that fails is tried again, less and less often, through a restart, and the others are not told twice for it.
 func TestTellingIsTriedAgain(t *testing.T) {
 	both(t, func(t *testing.T, o ledger.Options) {

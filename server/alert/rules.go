@@ -22,8 +22,8 @@ type SiteFacts struct {
 	OptInDrop int                // per cent of itself by which the opt-in rate may fall
 	Ahead     time.Duration      // before a request is due
 	Days      []tally.DayFigures // that are over, oldest first: the last one and five weeks before it
-	Ungated   []HostFacts
-	Requests  []RequestFacts // unanswered
+	Ungated   []HostFacts        // the worst first
+	Requests  []RequestFacts     // unanswered
 	Tags      []TagFacts
 }
 
@@ -32,6 +32,7 @@ type HostFacts struct {
 	Name  string
 	Pages int64  // page views on which it was seen in the last week
 	Text  string // a sentence about it
+	Known bool   // it is of a tag of the site's, or of a vendor in the library
 }
 
 // RequestFacts is a visitor's request that was not answered.
@@ -71,6 +72,7 @@ const (
 	noise         = 3   // standard deviations that a rate moves by itself
 
 	fewestPages  = 5  // that load from a host: one visitor's browser extension is not the site's
+	mostHosts    = 10 // that are told one by one, of those that are known and of the others
 	fewestErrors = 20 // of a tag
 	errorShare   = 20 // one in so many
 
@@ -158,12 +160,29 @@ func (s *SiteFacts) optIn() []Alert {
 
 func share(f tally.Figures) float64 { return float64(f.OptIns) / float64(f.Interactions()) }
 
+// hosts tells hosts one by one while they are few. Anybody can post reports: many are told as one, so that made-up ones are
+// no flood, and so that none comes and goes as others are seen more often.
 func (s *SiteFacts) hosts() (all []Alert) {
-	for _, h := range s.Ungated {
-		if h.Pages < fewestPages {
+	const where = " This is of the last week; the page of sightings has the lines for stile.yaml."
+	var more []HostFacts
+	for _, known := range []bool{true, false} {
+		var list []HostFacts
+		for _, h := range s.Ungated {
+			if h.Known == known && h.Pages >= fewestPages {
+				list = append(list, h)
+			}
+		}
+		if len(list) > mostHosts {
+			more = append(more, list...)
 			continue
 		}
-		all = append(all, Alert{Site: s.Name, Kind: Host, Subject: h.Name, Text: h.Text + " This is of the last week; the page of sightings has the lines for stile.yaml."})
+		for _, h := range list {
+			all = append(all, Alert{Site: s.Name, Kind: Host, Subject: h.Name, Text: h.Text + where})
+		}
+	}
+	if len(more) > 0 {
+		all = append(all, Alert{Site: s.Name, Kind: Host, Text: fmt.Sprintf("Pages were seen to load from %d hosts and vendors that nothing gates, "+
+			"which may be reports that somebody made up. The first: %s%s", len(more), more[0].Text, where)})
 	}
 	return all
 }

@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -123,6 +124,30 @@ func check(t *testing.T, got, want []Alert, text string) {
 	}
 	if len(got) > 0 && !strings.Contains(got[0].Text, text) {
 		t.Errorf("it says %q, without %q", got[0].Text, text)
+	}
+}
+
+// Hosts that are many are told as one for each site, in words that may change while the alert stays; those of vendors are not
+// told less for what somebody makes up.
+func TestRulesOfManyHosts(t *testing.T) {
+	s := SiteFacts{Name: "shop"}
+	for i := range 12 {
+		s.Ungated = append(s.Ungated, HostFacts{Name: fmt.Sprintf("v%d.example", i), Pages: 9, Text: fmt.Sprintf("Vendor %d was seen.", i), Known: true})
+	}
+	for i := range 500 {
+		s.Ungated = append(s.Ungated, HostFacts{Name: fmt.Sprintf("h%d.example", i), Pages: 900, Text: "Somebody was seen."})
+	}
+	many := Alert{Site: "shop", Kind: Host}
+	check(t, s.hosts(), []Alert{many}, "load from 512 hosts and vendors")
+	if text := s.hosts()[0].Text; !strings.Contains(text, "Vendor 0 was seen.") {
+		t.Errorf("the worst is not named: %s", text)
+	}
+	s.Ungated = s.Ungated[10:]
+	check(t, s.hosts(), []Alert{{Site: "shop", Kind: Host, Subject: "v10.example"}, {Site: "shop", Kind: Host, Subject: "v11.example"}, many}, "Vendor 10 was seen. This is of the last week")
+	open := []Record{{Alert: Alert{Site: "shop", Kind: Host, Subject: "h1.example"}, Owner: ""}, {Alert: Alert{Site: "blog", Kind: Host, Subject: "h1.example"}}}
+	c := compare(open, s.hosts(), "")
+	if len(c.clear) != 2 || !c.quiet(&c.clear[0]) || c.quiet(&c.clear[1]) {
+		t.Errorf("what is told with others ended: %+v", c)
 	}
 }
 

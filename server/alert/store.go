@@ -31,8 +31,9 @@ const (
 	historySQL = `SELECT ` + recordColumns + ` FROM alerts a WHERE a.cleared >= $1 ORDER BY a.cleared DESC, a.id DESC LIMIT $2`
 	toldSQL    = `SELECT ` + tellingColumns + ` FROM tellings t WHERE t.alert = $1 ORDER BY t.ended, t.way`
 
+	// What reports from anybody can raise comes last.
 	dueSQL = `SELECT ` + recordColumns + `, ` + tellingColumns + ` FROM tellings t JOIN alerts a ON a.id = t.alert
-		WHERE t.due <= $1 ORDER BY t.due, t.alert, t.ended, t.way LIMIT $2`
+		WHERE t.due <= $1 ORDER BY CASE WHEN a.kind IN ('host', 'vendor') THEN 1 ELSE 0 END, t.due, t.alert, t.ended, t.way LIMIT $2`
 
 	raiseSQL = `INSERT INTO alerts (id, site, kind, subject, owner, text, raised, seen) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`
 	tellSQL  = `INSERT INTO tellings (alert, ended, way, place, told, due, tries, error) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`

@@ -167,7 +167,7 @@ func (d *Dashboard) viewOf(a *ask, q *query, c counts) overviewView {
 	if strings.Contains(v.Compare, "..") {
 		v.Compare = "dates"
 	}
-	v.Lead = between(q.Period) + ", compared with " + between(q.Before) + "."
+	v.Lead = between(q.Period) + ", compared with " + between(q.Before) + "." + missing(c.all, c.then)
 	for _, p := range periods {
 		v.Periods = append(v.Periods, tab{p.title, q.with("period", p.name, "from", "", "to", ""), p.name == q.Name})
 	}

@@ -28,6 +28,7 @@ type sightingsView struct {
 	Hosts     []hostRow
 	Next      string          // address of the hosts after these, or ""
 	Empty     string          // what is said where the filter leaves none
+	Missing   string          // what is said of days that cannot be read
 	said      map[string]bool // hosts of the sentences
 }
 
@@ -141,7 +142,7 @@ func (d *Dashboard) sightings(w http.ResponseWriter, a *ask) error {
 	today := d.Now().UTC()
 	period := tally.Period{From: tally.DayOf(today.AddDate(0, 0, 1-days)), To: tally.DayOf(today)}
 	v.Since = period.From
-	report, err := d.Figures.Report(a.Context(), a.site.Name, period, tally.Filter{})
+	report, err := d.Figures.Report(a.Context(), a.site.Name, period, tally.Filter{Sightings: true})
 	if err != nil {
 		return err
 	}
@@ -149,11 +150,11 @@ func (d *Dashboard) sightings(w http.ResponseWriter, a *ask) error {
 	if err != nil {
 		return err
 	}
-	findings := sighting.Judge(a.site.Site, library, report.Sightings, today)
+	findings := sighting.Judge(a.site.Site, library, report.Sightings)
 	v.say(a.site, findings)
 	v.Unclear = slices.ContainsFunc(findings, func(f sighting.Finding) bool { return f.Verdict == sighting.Unclear })
 	v.All, v.Reported = len(findings), report.Reported
-	v.Empty = sightingShows[shows].none
+	v.Empty, v.Missing = sightingShows[shows].none, missing(report)
 	return d.showSightings(w, a, &v, narrowed(findings, sightingShows[shows].verdicts), q)
 }
 
@@ -173,7 +174,7 @@ func (d *Dashboard) showSightings(w http.ResponseWriter, a *ask, v *sightingsVie
 		q.after = keyOf(&findings[last-1])
 		v.Next = q.path(a.site.Name)
 	}
-	return d.page(w, a, frame{Title: "Sightings", Nav: "sightings", Lead: "What pages really loaded from third parties, and what their visitors had allowed then."}, sightings(*v))
+	return d.page(w, a, frame{Title: "Sightings", Nav: "sightings", Lead: "What pages really loaded from third parties, and what their visitors had allowed then." + v.Missing}, sightings(*v))
 }
 
 func keyOf(f *sighting.Finding) string { return f.Host + " " + f.Source }
@@ -271,6 +272,25 @@ func remedyOf(site *Site, f *sighting.Finding) remedy {
 		r.Own = fmt.Sprintf("sightings: {share: %s, own: [%s]}", share, strings.Join(quoted, ", "))
 	}
 	return r
+}
+
+// missing says which days some reports leave something out of, as a sentence that follows another; "" where there are none.
+func missing(reports ...*tally.Report) string {
+	var days []string
+	for _, r := range reports {
+		for _, day := range r.Missing {
+			if text := shortDay(day); !slices.Contains(days, text) {
+				days = append(days, text)
+			}
+		}
+	}
+	if len(days) == 0 {
+		return ""
+	}
+	if n := len(days); n > 3 {
+		days = append(days[:2], counted(int64(n-2), "more day", "more days"))
+	}
+	return " Some of what was stored of " + strings.Join(days, ", ") + " cannot be read and is left out: the server's log says why."
 }
 
 // shortDay is a day for people: "22 Nov 2026".

@@ -28,7 +28,19 @@ func sightedDesk(t *testing.T, list ...tally.Sighting) *desk {
 }
 
 func observed(host, as, allowed string, chosen bool, pages int64) tally.Sighting {
-	return tally.Sighting{Host: host, As: as, State: allowed, Chosen: chosen, Regime: "gdpr", Source: tally.Observer, Pages: pages, First: "2026-11-02", Last: "2026-11-22"}
+	tags, state := "", strings.Fields(allowed)
+	if category := map[string]string{"www.clarity.ms": "analytics", "www.googletagmanager.com": "analytics", "pixel.example": "marketing"}[host]; category != "" {
+		tags = tally.Held
+		if strings.Contains(allowed, category) {
+			tags = tally.Ran
+		}
+	}
+	for _, name := range []string{"analytics", "marketing"} {
+		if chosen && !strings.Contains(allowed, name) {
+			state = append(state, "!"+name)
+		}
+	}
+	return tally.Sighting{Host: host, As: as, State: strings.Join(state, " "), Tags: tags, Chosen: chosen, Regime: "gdpr", Source: tally.Observer, Pages: pages, First: "2026-11-02", Last: "2026-11-22"}
 }
 
 // fullList is a bit of everything.
@@ -231,5 +243,23 @@ func TestSightingsEscape(t *testing.T) {
 	}
 	if _, err := url.Parse(doc.Find(".tabs a").First().AttrOr("href", ":")); err != nil {
 		t.Error(err)
+	}
+}
+
+// A day that cannot be read is missing, and each page of figures says so.
+func TestMissingDays(t *testing.T) {
+	k := sightedDesk(t, fullList()...)
+	k.report.Missing = []tally.Day{"2026-11-20"}
+	for _, page := range []string{"", "tags", "tags/pixel", "sightings"} {
+		if text := k.page(account.Viewer, "/admin/sites/shop/"+page).Find("main").Text(); !strings.Contains(text, "of 20 Nov 2026 cannot be read and is left out") {
+			t.Errorf("%q does not say that a day is missing", page)
+		}
+	}
+	k.report.Missing = nil
+	if text := k.page(account.Viewer, "/admin/sites/shop/sightings").Find("main").Text(); strings.Contains(text, "cannot be read") {
+		t.Error("it says so of none")
+	}
+	if got, want := missing(&tally.Report{Missing: []tally.Day{"2026-11-20", "2026-11-21"}}, &tally.Report{Missing: []tally.Day{"2026-11-01", "2026-11-02"}}), "of 20 Nov 2026, 21 Nov 2026, 2 more days cannot"; !strings.Contains(got, want) {
+		t.Errorf("of many: %s", got)
 	}
 }

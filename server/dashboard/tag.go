@@ -85,7 +85,7 @@ func (d *Dashboard) tag(w http.ResponseWriter, a *ask) error {
 			return err
 		}
 	}
-	return d.page(w, a, frame{Title: v.row.name, Nav: "tags", Lead: v.lead(), Tools: backTo(sitePath(a.site.Name, "tags"), "All tags")}, tagPage(&v))
+	return d.page(w, a, frame{Title: v.row.name, Nav: "tags", Lead: v.lead() + missing(report), Tools: backTo(sitePath(a.site.Name, "tags"), "All tags")}, tagPage(&v))
 }
 
 // describe fills in what the configuration and the vendor library know.

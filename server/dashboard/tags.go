@@ -207,7 +207,7 @@ func (d *Dashboard) tags(w http.ResponseWriter, a *ask) error {
 	if err := v.order(); err != nil {
 		return err
 	}
-	return d.page(w, a, frame{Title: "Tags", Nav: "tags", Lead: "What each tag got through the gate, and what kept the others back: " + between(q.Period) + "."}, tagsPage(&v))
+	return d.page(w, a, frame{Title: "Tags", Nav: "tags", Lead: "What each tag got through the gate, and what kept the others back: " + between(q.Period) + "." + missing(report)}, tagsPage(&v))
 }
 
 // tagRows are the site's tags in its order, and those that it has no more at the end.

@@ -3,8 +3,6 @@ package sighting
 import (
 	"cmp"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/hosts"
@@ -18,7 +16,7 @@ type Verdict uint8
 // The verdicts, the worst last.
 const (
 	Gated   Verdict = iota // a tag of the site's, seen where it was released
-	Unclear                // a tag of the site's, or no host at all, in a report that knows no state
+	Unclear                // a tag of the site's of which nobody knows whether it was, or no host at all
 	Unknown                // a host that neither the site nor the library knows
 	Ungated                // a vendor that the library knows, and the site's file does not name
 	Slipped                // a tag of the site's, seen where it was withheld: it stands in the page itself
@@ -48,12 +46,33 @@ type Seen struct {
 	Held    bool            // it was
 }
 
-// Judge says what is to be thought of sightings: the worst first, then most pages first. A library of nil knows no vendor.
-func Judge(site *consent.Site, library *vendors.Library, seen []tally.Sighting, now time.Time) []Finding {
-	j := judge{site: site, now: now, decisions: map[string]consent.Decision{}}
-	if library != nil {
-		j.vendors = library.All()
+// Mark says of the hosts of a report whose they are, and what became of the site's tags that contact them. Only now is that
+// known: tags and categories may be others when the sighting is judged. A library of nil knows no vendor.
+func Mark(site *consent.Site, library *vendors.Library, r *Report) {
+	j := newJudge(site, library)
+	for i := range r.Hosts {
+		l := &r.Hosts[i]
+		for n := range site.Tags {
+			t := &site.Tags[n]
+			if hosts.Nearest(t.Hosts, l.Host) == 0 {
+				continue
+			}
+			l.Known = true
+			switch {
+			case r.Source != tally.Observer || l.Tags == tally.Ran:
+			case r.State.ran(site, t):
+				l.Tags = tally.Ran
+			default:
+				l.Tags = tally.Held
+			}
+		}
+		l.Known = l.Known || len(owners(j.vendors, l.Host)) > 0
 	}
+}
+
+// Judge says what is to be thought of sightings: the worst first, then most pages first. A library of nil knows no vendor.
+func Judge(site *consent.Site, library *vendors.Library, seen []tally.Sighting) []Finding {
+	j := newJudge(site, library)
 	var list []Finding
 	at := map[[2]string]int{}
 	for i := range seen {
@@ -81,10 +100,16 @@ func Judge(site *consent.Site, library *vendors.Library, seen []tally.Sighting, 
 }
 
 type judge struct {
-	site      *consent.Site
-	vendors   []*vendors.Vendor
-	now       time.Time
-	decisions map[string]consent.Decision // by regime, what was allowed and whether it was chosen
+	site    *consent.Site
+	vendors []*vendors.Vendor
+}
+
+func newJudge(site *consent.Site, library *vendors.Library) judge {
+	j := judge{site: site}
+	if library != nil {
+		j.vendors = library.All()
+	}
+	return j
 }
 
 // find makes the finding of a host: whose it is.
@@ -129,7 +154,7 @@ func (j *judge) add(f *Finding, s *tally.Sighting) {
 	one := j.seen(f, s)
 	f.Verdict = max(f.Verdict, one.Verdict)
 	for i := range f.States {
-		if have := &f.States[i]; have.Words == one.Words && have.Verdict == one.Verdict {
+		if have := &f.States[i]; have.Words == one.Words && have.Verdict == one.Verdict && have.Because.Kind == one.Because.Kind {
 			have.Pages += s.Pages
 			return
 		}
@@ -139,23 +164,23 @@ func (j *judge) add(f *Finding, s *tally.Sighting) {
 
 func (j *judge) seen(f *Finding, s *tally.Sighting) Seen {
 	one := Seen{Pages: s.Pages, Words: "not known", Known: s.Source == tally.Observer && s.State != tally.UnknownState}
-	var d consent.Decision
 	if one.Known {
 		one.State = stateOf(s)
 		one.Words = one.State.words(j.site)
-		d = j.decide(s, one.State)
 	}
 	switch {
 	case IsWord(f.Host):
 		one.Verdict = Unclear
-	case f.Tag != nil && !one.Known:
+	case s.Tags == tally.Ran:
+		one.Verdict = Gated
+	case f.Tag != nil && s.Tags == tally.Held:
+		one.Verdict, one.Held, one.Because = Slipped, true, j.why(f.Tag, &one)
+	case f.Tag != nil: // nobody knows the state, or the tag is newer
 		one.Verdict = Unclear
-	case f.Tag != nil:
-		one.Verdict, one.Because, one.Held = j.held(&d, f.Host)
 	case len(f.Vendors) > 0:
 		one.Verdict = Ungated
 		if one.Known {
-			one.Because, one.Held = withheld(j.site, &d, f.Vendors[0].Category)
+			one.Because, one.Held = j.withheld(f.Vendors[0].Category, &one.State)
 		}
 	default:
 		one.Verdict = Unknown
@@ -163,44 +188,25 @@ func (j *judge) seen(f *Finding, s *tally.Sighting) Seen {
 	return one
 }
 
-func (j *judge) decide(s *tally.Sighting, st State) consent.Decision {
-	key := strings.Join([]string{s.Regime, s.State, map[bool]string{true: "c"}[s.Chosen], map[bool]string{true: "g"}[s.GPC]}, "|")
-	d, found := j.decisions[key]
-	if !found {
-		d = decide(j.site, st, j.now)
-		j.decisions[key] = d
+// why is the reason for which a tag was withheld, where the state tells.
+func (j *judge) why(t *consent.Tag, in *Seen) consent.Because {
+	st := &in.State
+	if !in.Known {
+		return consent.Because{Kind: consent.Added}
 	}
-	return d
+	if st.Chosen && slices.Contains(st.Without, t.ID) && len(t.Needs) == 0 {
+		return consent.Because{Kind: consent.Declined, Subject: t.Name}
+	}
+	why, _ := st.because(j.site, t.Category)
+	return why
 }
 
-// held tells whether a host is as expected in a state: some tag of the site that contacts it was released, or sent with the
-// word that consent is denied.
-func (j *judge) held(d *consent.Decision, host string) (Verdict, consent.Because, bool) {
-	var why consent.Because
-	best := 0
-	for i := range j.site.Tags {
-		n := hosts.Nearest(j.site.Tags[i].Hosts, host)
-		if n == 0 {
-			continue
-		}
-		if d.Tags[i].Released || d.Tags[i].Restricted {
-			return Gated, consent.Because{}, false
-		}
-		if n > best {
-			best, why = n, d.Tags[i].Because
-		}
+// withheld tells whether a category of the site's was withheld for a reason that is known, and for which.
+func (j *judge) withheld(category string, st *State) (consent.Because, bool) {
+	if !slices.ContainsFunc(j.site.Categories, func(c consent.Category) bool { return c.Name == category && !c.Required }) {
+		return consent.Because{}, false
 	}
-	return Slipped, why, true
-}
-
-// withheld tells whether a category was withheld, and why.
-func withheld(site *consent.Site, d *consent.Decision, category string) (consent.Because, bool) {
-	for i := range site.Categories {
-		if site.Categories[i].Name == category && !d.Categories[i].Released {
-			return d.Categories[i].Because, true
-		}
-	}
-	return consent.Because{}, false
+	return st.because(j.site, category)
 }
 
 // Failing tells whether something did not load from a host of a tag's.

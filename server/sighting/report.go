@@ -32,15 +32,16 @@ type Report struct {
 // State is what a visitor allowed on a page view.
 type State struct {
 	Regime  string
-	Chosen  bool     // else the banner was open, or nobody was asked
+	Chosen  bool     // and is not asked again; else the banner was open, or nobody was asked
 	GPC     bool     // Global Privacy Control was on
 	Allowed []string // optional categories
 	With    []string // tags that were released though their category was not
 	Without []string // tags that were withheld though their category was released
+	Denied  []string // optional categories that were declined, as far as that is known
 }
 
-// String is what was allowed: optional categories, "+" and the tags beside them, "-" and the tags withheld all the same,
-// sorted, with a space between.
+// String is what was allowed: optional categories, "+" and the tags beside them, "-" and the tags withheld all the same, and
+// "!" and the categories that were declined, sorted, with a space between.
 func (s State) String() string {
 	words := slices.Clone(s.Allowed)
 	for _, id := range s.With {
@@ -48,6 +49,9 @@ func (s State) String() string {
 	}
 	for _, id := range s.Without {
 		words = append(words, "-"+id)
+	}
+	for _, name := range s.Denied {
+		words = append(words, "!"+name)
 	}
 	slices.Sort(words)
 	return strings.Join(words, " ")
@@ -116,10 +120,14 @@ func parseWatched(body []byte, site *consent.Site) (Report, error) {
 			return Report{}, err
 		}
 	}
+	if i := slices.IndexFunc(w.With, func(id string) bool { return slices.Contains(w.Without, id) }); i >= 0 {
+		return Report{}, fmt.Errorf("tag %q is both with and without", w.With[i])
+	}
 	if len(w.Hosts) > mostHosts {
 		return Report{}, fmt.Errorf("it names %d hosts: at most %d", len(w.Hosts), mostHosts)
 	}
-	r := Report{Source: tally.Observer, State: State{w.Regime, w.Chosen, w.GPC, w.Allowed, w.With, w.Without}, Failed: w.Failed}
+	r := Report{Source: tally.Observer, State: State{w.Regime, w.Chosen, w.GPC, w.Allowed, w.With, w.Without, nil}, Failed: w.Failed}
+	r.State.Denied = r.State.declined(site)
 	seen := map[string]bool{}
 	for _, h := range w.Hosts {
 		switch {
@@ -131,7 +139,7 @@ func parseWatched(body []byte, site *consent.Site) (Report, error) {
 			return Report{}, fmt.Errorf("host %q was loaded as %q: it is one of %s", h.Host, cut(h.As), strings.Join(classes, ", "))
 		}
 		seen[h.Host] = true
-		r.Hosts = append(r.Hosts, tally.Loaded(h))
+		r.Hosts = append(r.Hosts, tally.Loaded{Host: h.Host, As: h.As, Failed: h.Failed})
 	}
 	return r, nil
 }

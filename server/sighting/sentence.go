@@ -120,7 +120,7 @@ func (s *subject) sentence(site *consent.Site) Sentence {
 		out.Text = fmt.Sprintf("%s was seen on %s %s: it stands in the theme.", s.name, pages(out.Pages), who)
 		return out
 	}
-	out.Pages = s.pages(func(seen *Seen) bool { return true })
+	out.Pages = s.pages(func(seen *Seen) bool { return seen.Verdict >= Unknown })
 	reported := !slices.ContainsFunc(s.findings, func(f *Finding) bool { return f.Source == tally.Observer })
 	switch {
 	case reported:
@@ -129,7 +129,7 @@ func (s *subject) sentence(site *consent.Site) Sentence {
 		out.Text = fmt.Sprintf("%s was seen on %s, and Stile does not gate it: stile.yaml does not name it.", s.name, pages(out.Pages))
 	default:
 		out.Text = fmt.Sprintf("%s was seen on %s: nobody has said what it is.", s.name, pages(out.Pages))
-		refused := s.pages(func(seen *Seen) bool { return seen.Known && seen.State.Chosen && len(seen.State.Allowed) == 0 })
+		refused := s.pages(func(seen *Seen) bool { return seen.Known && seen.State.refused(site) })
 		if refused > 0 {
 			out.Text = fmt.Sprintf("%s was seen on %s, %d of them of visitors who declined everything: nobody has said what it is.", s.name, pages(out.Pages), refused)
 		}

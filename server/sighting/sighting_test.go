@@ -67,7 +67,7 @@ func TestParseWatched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprintf("%+v %q", r, r.State); got != `{Source:observer State:-widget analytics Hosts:[{Host:static.hotjar.com As:script Failed:false} {Host:xn--bcher-kva.example:8443 As:img Failed:true}] Failed:[hotjar] Origins:[]} "-widget analytics"` {
+	if got := fmt.Sprintf("%+v %q", r, r.State); got != `{Source:observer State:!marketing -widget analytics Hosts:[{Host:static.hotjar.com As:script Failed:false Tags: Known:false} {Host:xn--bcher-kva.example:8443 As:img Failed:true Tags: Known:false}] Failed:[hotjar] Origins:[]} "!marketing -widget analytics"` {
 		t.Error(got)
 	}
 	many := make([]string, mostHosts+1)
@@ -91,6 +91,7 @@ func TestParseWatched(t *testing.T) {
 		"a required one":     strings.Replace(good, `["analytics"]`, `["necessary"]`, 1),
 		"a category twice":   strings.Replace(good, `["analytics"]`, `["analytics","analytics"]`, 1),
 		"another tag":        strings.Replace(good, `["widget"]`, `["gadget"]`, 1),
+		"a tag in both":      strings.Replace(good, `"with":[]`, `"with":["widget"]`, 1),
 		"another tag failed": strings.Replace(good, `["hotjar"]`, `["gadget"]`, 1),
 		"too many hosts":     `{"regime":"gdpr","hosts":[` + strings.Join(many, ",") + `]}`,
 	} {
@@ -110,17 +111,17 @@ func TestParseViolations(t *testing.T) {
 	}
 	const page = "https://www.shop.example/basket?order=77&mail=ada@example.com"
 	for _, c := range []struct{ name, kind, body, want string }{
-		{"the old form", "application/csp-report", old(page, "https://T.hotjar.com/c/h.js?sv=6", "script-src-elem 'self'"), "[{t.hotjar.com script false}]"},
-		{"a usual port", "application/csp-report", old(page, "wss://ws.hotjar.com:443/x", "connect-src"), "[{ws.hotjar.com fetch false}]"},
-		{"inline", "application/csp-report", old(page, "inline", "style-src"), "[{inline other false}]"},
-		{"data", "application/csp-report", old(page, "data:image/png;base64,AAAA", "img-src"), "[{data img false}]"},
-		{"bare data", "application/csp-report", old(page, "data", "img-src"), "[{data img false}]"},
+		{"the old form", "application/csp-report", old(page, "https://T.hotjar.com/c/h.js?sv=6", "script-src-elem 'self'"), "[{t.hotjar.com script false  false}]"},
+		{"a usual port", "application/csp-report", old(page, "wss://ws.hotjar.com:443/x", "connect-src"), "[{ws.hotjar.com fetch false  false}]"},
+		{"inline", "application/csp-report", old(page, "inline", "style-src"), "[{inline other false  false}]"},
+		{"data", "application/csp-report", old(page, "data:image/png;base64,AAAA", "img-src"), "[{data img false  false}]"},
+		{"bare data", "application/csp-report", old(page, "data", "img-src"), "[{data img false  false}]"},
 		{"self", "application/csp-report", old(page, "self", "img-src"), "[]"},
 		{"the page itself", "application/csp-report", old(page, "https://www.shop.example/a.js", "script-src"), "[]"},
 		{"an extension", "application/csp-report", old(page, "chrome-extension://abc/x.js", "script-src"), "[]"},
 		{"the new form, each host once", "application/reports+json", `[{"type":"csp-violation","age":3,"url":"` + page + `","user_agent":"x","body":{"documentURL":"` + page + `","blockedURL":"https://a.example/x?id=1","effectiveDirective":"img-src"}},
 			{"type":"csp-violation","body":{"documentURL":"` + page + `","blockedURL":"https://a.example/y","effectiveDirective":"script-src"}},
-			{"type":"deprecation","body":{"id":"x"}}, {"type":"csp-violation","body":{"documentURL":"` + page + `","blockedURL":"eval","effectiveDirective":"script-src"}}]`, "[{a.example img false} {eval script false}]"},
+			{"type":"deprecation","body":{"id":"x"}}, {"type":"csp-violation","body":{"documentURL":"` + page + `","blockedURL":"eval","effectiveDirective":"script-src"}}]`, "[{a.example img false  false} {eval script false  false}]"},
 	} {
 		r, err := Parse(c.kind, []byte(c.body), nil)
 		if err != nil || fmt.Sprint(r.Hosts) != c.want || r.Source != tally.CSP || r.State.String() != "" {
@@ -174,16 +175,38 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+var headSite = sync.OnceValue(func() *consent.Site {
+	lib, _ := known()
+	site, _ := config.Parse("stile.yaml", []byte(head), config.Options{Vendors: lib, Languages: banner.Languages(), Now: now})
+	return site
+})
+
+// marked is a sighting as the site of head keeps it.
+func marked(s tally.Sighting) tally.Sighting {
+	st := stateOf(&s)
+	st.Denied = st.declined(headSite())
+	r := Report{Source: s.Source, State: st, Hosts: []tally.Loaded{{Host: s.Host}}}
+	Mark(headSite(), nil, &r)
+	s.Tags = r.Hosts[0].Tags
+	if s.Source == tally.Observer {
+		s.State = st.String()
+	}
+	return s
+}
+
 // seen is a sighting of the runtime's: host, what was allowed ("-" before a choice), pages.
 func seen(host, allowed string, pages int64) tally.Sighting {
 	s := tally.Sighting{Host: host, State: allowed, Chosen: true, Regime: "gdpr", Source: tally.Observer, As: "script", Pages: pages, First: "2026-11-20", Last: "2026-11-22"}
 	if allowed == "-" {
 		s.State, s.Chosen = "", false
 	}
-	return s
+	return marked(s)
 }
 
-func with(s tally.Sighting, change func(*tally.Sighting)) tally.Sighting { change(&s); return s }
+func with(s tally.Sighting, change func(*tally.Sighting)) tally.Sighting {
+	change(&s)
+	return marked(s)
+}
 
 func signal(s *tally.Sighting) { s.GPC = true }
 func csp(s *tally.Sighting) {
@@ -212,13 +235,13 @@ func TestJudge(t *testing.T) {
 		{"by itself", seen("static.hotjar.com", "+hotjar", 3), Gated, "declined everything but Hotjar"},
 		{"declined by itself", seen("static.hotjar.com", "-hotjar analytics marketing", 3), Slipped, "accepted without Hotjar"},
 		{"another is accepted", seen("w.example", "+hotjar", 3), Slipped, "declined everything but Hotjar"},
-		{"the signal", with(seen("connect.facebook.net", "analytics", 3), signal), Slipped, "declined marketing, with Global Privacy Control"},
+		{"the signal", with(seen("connect.facebook.net", "analytics", 3), signal), Slipped, "allowed analytics, with Global Privacy Control"},
 		{"accepted against the signal", with(seen("connect.facebook.net", "analytics marketing", 3), signal), Gated, "accepted everything, with Global Privacy Control"},
 		{"where tags run until then", with(seen("static.hotjar.com", "-", 3), func(s *tally.Sighting) { s.Regime, s.State = "us", "analytics marketing" }), Gated, "before a choice, where the law lets tags run until then"},
 		{"there, with the signal", with(seen("connect.facebook.net", "-", 3), func(s *tally.Sighting) { s.Regime, s.State, s.GPC = "us", "analytics", true }), Slipped, "before a choice, where the law lets tags run until then, with Global Privacy Control"},
 		{"where a notice is enough", with(seen("static.hotjar.com", "-", 3), func(s *tally.Sighting) { s.Regime, s.State = "uk", "analytics" }), Gated, "before a choice"},
-		{"where each has its own act", with(seen("static.hotjar.com", "+hotjar", 3), regime("pipl")), Gated, "declined everything but Hotjar"},
-		{"there without it", with(seen("static.hotjar.com", "", 3), regime("pipl")), Slipped, "declined everything"},
+		{"where each has its own act", with(seen("static.hotjar.com", "+hotjar", 3), regime("pipl")), Gated, "allowed nothing but Hotjar"},
+		{"there without it", with(seen("static.hotjar.com", "", 3), regime("pipl")), Slipped, "allowed nothing"},
 		{"a law that the site has no more", with(seen("static.hotjar.com", "-", 3), func(s *tally.Sighting) { s.Regime, s.State = "gone", "analytics" }), Gated, "before a choice"},
 		{"a policy's report", with(seen("static.hotjar.com", "", 3), csp), Unclear, "not known"},
 		{"a policy's report of a vendor", with(seen("www.clarity.ms", "", 3), csp), Ungated, "not known"},
@@ -227,53 +250,89 @@ func TestJudge(t *testing.T) {
 		{"a vendor that the file does not name", seen("www.clarity.ms", "analytics marketing", 3), Ungated, "accepted everything"},
 		{"nobody's", seen("t.example", "analytics marketing", 3), Unknown, "accepted everything"},
 	} {
-		list := Judge(site, lib, []tally.Sighting{c.seen}, now)
+		list := Judge(site, lib, []tally.Sighting{c.seen})
 		if len(list) != 1 || list[0].Verdict != c.want || list[0].States[0].Words != c.words || list[0].Pages != 3 {
 			t.Errorf("%s: %+v, want %v, %q", c.name, list, c.want, c.words)
 		}
 	}
 	for _, own := range []string{"cdn.example", "a.fonts.example", "www.shop.example", "img.shop.example"} {
-		if list := Judge(site, lib, []tally.Sighting{seen(own, "", 3)}, now); len(list) != 0 {
+		if list := Judge(site, lib, []tally.Sighting{seen(own, "", 3)}); len(list) != 0 {
 			t.Errorf("%s is the site's own: %+v", own, list)
 		}
 	}
-	if list := Judge(site, lib, []tally.Sighting{seen("fonts.example", "", 3)}, now); len(list) != 1 {
+	if list := Judge(site, lib, []tally.Sighting{seen("fonts.example", "", 3)}); len(list) != 1 {
 		t.Error("*.fonts.example hides fonts.example")
 	}
 }
 
-// What was loaded for a tag that consent.Decide releases is never held against it, and what it withholds always is, whatever
-// was chosen under whatever law.
+// others are what the file of head may have been before, or may become.
+func others() (texts []string) {
+	for _, change := range []func(string) string{
+		func(text string) string { return text },
+		func(text string) string {
+			return strings.ReplaceAll(strings.Replace(text, "analytics: {}", "statistics: {title: {en: Statistics}, purpose: {en: It counts.}}", 1), "analytics", "statistics")
+		},
+		func(text string) string {
+			return strings.Replace(text, `"1234567", category: analytics`, `"1234567", category: marketing`, 1)
+		},
+		func(text string) string {
+			return strings.Replace(strings.Replace(text, "analytics: {}", "functional: {}, analytics: {}", 1), `"1234567", category: analytics`, `"1234567", category: functional`, 1)
+		},
+		func(text string) string {
+			return text + "  - {name: More, category: marketing, script: \"https://more.example/m.js\"}\n"
+		},
+		func(text string) string {
+			return strings.Replace(text, "version: 2026-11-01", "version: 2026-11-20, material: true", 1)
+		},
+	} {
+		texts = append(texts, change(head))
+	}
+	return texts
+}
+
+// What was loaded for a tag that consent.Decide released is never held against it, and what it withheld always is, whatever was
+// chosen under whatever law, under whatever policy and tags, and whatever the file says when it is judged. Nobody is said to
+// have declined what they did not.
 func TestJudgeAgreesWithDecide(t *testing.T) {
-	site, lib := parse(t, head), library(t)
-	hosts := map[string]string{"hotjar": "static.hotjar.com", "meta-pixel": "connect.facebook.net", "widget": "w.example"}
+	lib := library(t)
+	var sites []*consent.Site
+	for _, text := range others() {
+		sites = append(sites, parse(t, text))
+	}
+	contacts := map[string]string{"hotjar": "static.hotjar.com", "meta-pixel": "connect.facebook.net", "widget": "w.example", "more": "more.example"}
+	declined := 0
 	rapid.Check(t, func(r *rapid.T) {
+		which := rapid.IntRange(0, len(sites)-1)
+		before, later := sites[which.Draw(r, "when it was chosen")], sites[which.Draw(r, "when it is judged")]
+		site := *sites[which.Draw(r, "when it was seen")]
+		site.Lists = map[string][]string{before.List(): before.Entries()}
 		v := consent.Visit{Region: rapid.SampledFrom([]string{"DE", "GB", "CN", "US-CA", ""}).Draw(r, "region"), GPC: rapid.Bool().Draw(r, "gpc"), Now: now}
 		if rapid.Bool().Draw(r, "chosen") {
 			form := map[string][]string{}
-			for _, name := range []string{"analytics", "marketing"} {
-				if rapid.Bool().Draw(r, name) {
-					form["category"] = append(form["category"], name)
+			for _, c := range before.Categories {
+				if !c.Required && rapid.Bool().Draw(r, c.Name) {
+					form["category"] = append(form["category"], c.Name)
 				}
 			}
-			for id := range hosts {
-				if rapid.Bool().Draw(r, id) {
-					form["service"] = append(form["service"], id)
+			for _, tag := range before.Tags {
+				if rapid.Bool().Draw(r, tag.ID) {
+					form["service"] = append(form["service"], tag.ID)
 				}
 			}
 			if rapid.Bool().Draw(r, "each") {
 				form["services"] = []string{"each"}
 			}
-			choice, _, err := consent.Parse(form, site, nil)
+			choice, _, err := consent.Parse(form, before, nil)
 			if err != nil {
 				r.Fatal(err)
 			}
+			choice.Policy, choice.List = before.Policy.Version, before.List()
 			choice.Time, choice.GPC = now.Add(-time.Hour), v.GPC && rapid.Bool().Draw(r, "over the signal")
 			v.Choice = &choice
 		}
-		d := consent.Decide(site, v)
+		d := consent.Decide(&site, v)
 		// The state as the runtime reports it: see assets/watch.js.
-		st := State{Regime: d.Regime.Name, Chosen: d.Choice != nil, GPC: v.GPC}
+		st := State{Regime: d.Regime.Name, Chosen: d.Choice != nil && !d.Ask, GPC: v.GPC}
 		for i, c := range site.Categories {
 			if !c.Required && d.Categories[i].Released {
 				st.Allowed = append(st.Allowed, c.Name)
@@ -287,20 +346,68 @@ func TestJudgeAgreesWithDecide(t *testing.T) {
 				st.Without = append(st.Without, tag.ID)
 			}
 		}
+		st.Denied = st.declined(&site)
 		for i := range site.Tags {
-			s := tally.Sighting{Host: hosts[site.Tags[i].ID], State: st.String(), Chosen: st.Chosen, GPC: st.GPC, Regime: st.Regime, Source: tally.Observer, Pages: 1}
-			list := Judge(site, lib, []tally.Sighting{s}, now)
-			if want := map[bool]Verdict{true: Gated, false: Slipped}[d.Tags[i].Released]; list[0].Verdict != want {
-				r.Errorf("%s in %+v: %v, and the tag was %s", s.Host, st, list[0].Verdict, d.Tags[i])
+			report := Report{Source: tally.Observer, State: st, Hosts: []tally.Loaded{{Host: contacts[site.Tags[i].ID]}}}
+			Mark(&site, lib, &report)
+			s := tally.Sighting{Host: report.Hosts[0].Host, State: st.String(), Tags: report.Hosts[0].Tags, Chosen: st.Chosen, GPC: st.GPC, Regime: st.Regime, Source: tally.Observer, Pages: 1}
+			f := Judge(later, lib, []tally.Sighting{s})[0]
+			want := Slipped
+			switch {
+			case d.Tags[i].Released:
+				want = Gated
+			case f.Tag == nil: // the file has it no more
+				want = Unknown
+			}
+			if f.Verdict != want || !report.Hosts[0].Known {
+				r.Errorf("%s in %+v: %v, and the tag was %s", s.Host, st, f.Verdict, d.Tags[i])
+			}
+			for _, name := range f.States[0].State.Denied {
+				if declined++; !slices.Contains(v.Choice.Denied, name) {
+					r.Errorf("in %+v %s is said to be declined: %q", st, name, f.States[0].Words)
+				}
+			}
+			if why := f.States[0].Because; why.Kind == consent.Declined && !slices.Contains(v.Choice.Denied, why.Subject) && !slices.Contains(v.Choice.Refused, site.Tags[i].ID) {
+				r.Errorf("in %+v it is said that %s was declined", st, why.Subject)
 			}
 		}
 	})
+	if declined == 0 {
+		t.Error("nobody declined anything")
+	}
+}
+
+// A file that says something else afterwards changes nothing of what visitors did.
+func TestSentencesAfterAChange(t *testing.T) {
+	lib := library(t)
+	for i, text := range others()[1:] {
+		site := parse(t, text)
+		if got := Sentences(site, Judge(site, lib, []tally.Sighting{seen("static.hotjar.com", "analytics", 200)})); len(got) > 0 {
+			t.Errorf("change %d: who accepted it: %s", i, got[0].Text)
+		}
+		for _, s := range Sentences(site, Judge(site, lib, []tally.Sighting{seen("static.hotjar.com", "marketing", 14)})) {
+			if want := "Hotjar was seen on 14 pages "; !strings.HasPrefix(s.Text, want) || strings.Contains(s.Text, "declined") && !strings.Contains(s.Text, "declined analytics") {
+				t.Errorf("change %d: who declined it: %s", i, s.Text)
+			}
+		}
+	}
+	// The tag came later: what became of it nobody knows. It went: what it loaded then was gated.
+	site := parse(t, head)
+	if f := Judge(site, lib, []tally.Sighting{{Host: "static.hotjar.com", State: "!analytics", Chosen: true, Regime: "gdpr", Source: tally.Observer, Pages: 9}})[0]; f.Verdict != Unclear {
+		t.Errorf("a tag that came later: %v", f.Verdict)
+	}
+	site.Tags = site.Tags[1:]
+	for allowed, want := range map[string]Verdict{"analytics": Gated, "marketing": Ungated} {
+		if f := Judge(site, lib, []tally.Sighting{seen("static.hotjar.com", allowed, 9)})[0]; f.Verdict != want {
+			t.Errorf("a tag that went, seen with %s: %v", allowed, f.Verdict)
+		}
+	}
 }
 
 func TestSentences(t *testing.T) {
 	site, lib := parse(t, head), library(t)
 	say := func(list ...tally.Sighting) (texts []string) {
-		for _, s := range Sentences(site, Judge(site, lib, list, now)) {
+		for _, s := range Sentences(site, Judge(site, lib, list)) {
 			texts = append(texts, s.Text)
 		}
 		return texts
@@ -351,14 +458,14 @@ func TestLines(t *testing.T) {
 	}
 	n := 0
 	for _, host := range hosts {
-		list := Judge(site, lib, []tally.Sighting{seen(host, "", 1)}, now)
+		list := Judge(site, lib, []tally.Sighting{seen(host, "", 1)})
 		if len(list) != 1 || list[0].Tag != nil {
 			continue
 		}
 		for line := range strings.Lines(Lines(site, &list[0])) {
 			text := head + "  " + strings.TrimSpace(line) + "\n"
 			changed := parse(t, text)
-			after := Judge(changed, lib, []tally.Sighting{seen(host, "", 1), seen(host, "analytics marketing", 1)}, now)
+			after := Judge(changed, lib, []tally.Sighting{seen(host, "", 1), seen(host, "analytics marketing", 1)})
 			if tag := after[0].Tag; tag == nil && len(list[0].Vendors) < 2 && !strings.Contains(line, "host") {
 				t.Errorf("%s: the line %q does not gate it", host, line)
 			}
@@ -369,7 +476,7 @@ func TestLines(t *testing.T) {
 		t.Errorf("%d lines only", n)
 	}
 	for _, host := range []string{"[2001:db8::1]", "a_b.example", "localhost"} {
-		if list := Judge(site, lib, []tally.Sighting{seen(host, "", 1)}, now); Lines(site, &list[0]) != "" {
+		if list := Judge(site, lib, []tally.Sighting{seen(host, "", 1)}); Lines(site, &list[0]) != "" {
 			t.Errorf("%s: a file cannot name it, and the line is %q", host, Lines(site, &list[0]))
 		}
 	}

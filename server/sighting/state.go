@@ -3,7 +3,6 @@ package sighting
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/tally"
@@ -18,6 +17,8 @@ func stateOf(s *tally.Sighting) State {
 			st.With = append(st.With, id)
 		case '-':
 			st.Without = append(st.Without, id)
+		case '!':
+			st.Denied = append(st.Denied, id)
 		default:
 			st.Allowed = append(st.Allowed, word)
 		}
@@ -25,43 +26,51 @@ func stateOf(s *tally.Sighting) State {
 	return st
 }
 
-// decide is what consent.Decide decides for the visitors of a state now. Nothing else says what would have been released.
-func decide(site *consent.Site, s State, now time.Time) consent.Decision {
-	v := consent.Visit{Region: site.RegionUnder(s.Regime), GPC: s.GPC, Now: now}
-	if !s.Chosen {
-		if d := consent.Decide(site, v); allows(site, &d, s.Allowed) {
-			return d
-		}
-		// The regime was another then: what it let run is held against nobody now.
+// declined are the optional categories that a visitor declined who chose: all that are not allowed, but for those that a
+// signal switches off, and where each vendor has its own act.
+func (s *State) declined(site *consent.Site) (names []string) {
+	if !s.Chosen || slices.ContainsFunc(site.Regimes, func(r consent.Regime) bool { return r.Name == s.Regime && r.Separate }) {
+		return nil
 	}
-	v.Choice = s.choice(site, now)
-	return consent.Decide(site, v)
+	for i := range site.Categories {
+		if c := &site.Categories[i]; !c.Required && !slices.Contains(s.Allowed, c.Name) && (!s.GPC || !c.Sells) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
-// allows tells whether a decision releases just these optional categories.
-func allows(site *consent.Site, d *consent.Decision, allowed []string) bool {
-	for i := range site.Categories {
-		c := &site.Categories[i]
-		if !c.Required && d.Categories[i].Released != slices.Contains(allowed, c.Name) {
-			return false
-		}
+// ran tells whether a tag was released in a state, or sent with the word that consent is denied.
+func (s *State) ran(site *consent.Site, t *consent.Tag) bool {
+	if m := site.Mode(t.Mode); m != nil && m.Advanced {
+		return true
 	}
-	return true
+	if slices.Contains(s.Without, t.ID) {
+		return false
+	}
+	return slices.Contains(s.With, t.ID) || slices.Contains(s.Allowed, t.Category) ||
+		slices.ContainsFunc(site.Categories, func(c consent.Category) bool { return c.Name == t.Category && c.Required })
 }
 
-// choice is one that leads to the state, made at this moment.
-func (s State) choice(site *consent.Site, now time.Time) *consent.Choice {
-	c := &consent.Choice{Time: now, Policy: site.Policy.Version, List: site.List(), Services: s.With, Refused: s.Without, GPC: s.GPC}
-	for i := range site.Categories {
-		switch cat := &site.Categories[i]; {
-		case cat.Required:
-		case slices.Contains(s.Allowed, cat.Name):
-			c.Granted = append(c.Granted, cat.Name)
-		default:
-			c.Denied = append(c.Denied, cat.Name)
-		}
+// because is why a category was withheld in a state, where the state tells: what it does not name may be new, or have had
+// another name.
+func (s *State) because(site *consent.Site, category string) (why consent.Because, known bool) {
+	signal := s.GPC && slices.ContainsFunc(site.Categories, func(c consent.Category) bool { return c.Name == category && c.Sells })
+	switch {
+	case slices.Contains(s.Allowed, category):
+	case slices.Contains(s.Denied, category):
+		return consent.Because{Kind: consent.Declined, Subject: category}, true
+	case signal:
+		return consent.Because{Kind: consent.Signal, Subject: category}, true
+	case !s.Chosen && !s.lets(site):
+		return consent.Because{Kind: consent.NotChosen, Subject: category}, true
 	}
-	return c
+	return consent.Because{Kind: consent.Added}, false
+}
+
+// lets tells whether the law of a state lets tags run until there is a choice.
+func (s *State) lets(site *consent.Site) bool {
+	return slices.ContainsFunc(site.Regimes, func(r consent.Regime) bool { return r.Name == s.Regime && r.Model == consent.OptOut })
 }
 
 // words are a state for people.
@@ -75,25 +84,25 @@ func (s State) words(site *consent.Site) string {
 
 func (s State) said(site *consent.Site) string {
 	if !s.Chosen {
-		if r := site.Regime(site.RegionUnder(s.Regime)); r.Name == s.Regime && r.Model == consent.OptOut {
+		if s.lets(site) {
 			return "before a choice, where the law lets tags run until then"
 		}
 		return "before a choice"
 	}
-	var declined []string
-	for i := range site.Categories {
-		if c := &site.Categories[i]; !c.Required && !slices.Contains(s.Allowed, c.Name) {
-			declined = append(declined, c.Name)
-		}
-	}
-	said := "accepted everything"
+	said := "allowed nothing"
 	switch {
-	case len(s.Allowed) == 0 && len(declined) > 0:
+	case s.refused(site):
 		said = "declined everything"
-	case len(declined) > 0:
-		said = "declined " + and(declined, "and")
+	case len(s.Denied) > 0:
+		said = "declined " + and(s.Denied, "and")
+	case !s.all(site, s.Allowed):
+		if len(s.Allowed) > 0 {
+			said = "allowed " + and(s.Allowed, "and")
+		}
 	case len(s.Without) > 0:
 		said = "accepted"
+	default:
+		said = "accepted everything"
 	}
 	if len(s.With) > 0 {
 		said += " but " + and(names(site, s.With), "and")
@@ -102,6 +111,16 @@ func (s State) said(site *consent.Site) string {
 		said += " without " + and(names(site, s.Without), "and")
 	}
 	return said
+}
+
+// refused tells whether everything optional was declined.
+func (s State) refused(site *consent.Site) bool {
+	return s.Chosen && len(s.Allowed) == 0 && len(s.Denied) > 0 && s.all(site, s.Denied)
+}
+
+// all tells whether a list has all optional categories.
+func (State) all(site *consent.Site, list []string) bool {
+	return !slices.ContainsFunc(site.Categories, func(c consent.Category) bool { return !c.Required && !slices.Contains(list, c.Name) })
 }
 
 // names are those of tags; of one that the site has no more its id.

@@ -28,7 +28,7 @@ const (
 	compressed = 1
 )
 
-// What a stored sheet may have at most. It is what a decoder allocates, whatever it is given.
+// What a stored sheet may have at most. It is what a decoder allocates, whatever it is given; stored sees to the bytes.
 const (
 	mostBytes    = 16 << 20 // uncompressed
 	mostSections = 64
@@ -39,11 +39,25 @@ const (
 var (
 	errNewer   = errors.New("it was stored by a newer stile: use that")
 	errDamaged = errors.New("it is damaged")
+	errLarge   = errors.New("they are too many to be stored together")
 )
 
-// encode is the sheet as it is stored.
-func (s *sheet) encode() []byte {
+// stored is the sheet as it is stored. Where it is larger than what is read again, what was seen is dropped: anybody can make
+// that up. What was counted never is.
+func (s *sheet) stored() (b []byte, dropped bool, err error) {
 	raw := s.plain()
+	if len(raw) > mostBytes {
+		s.sections = slices.DeleteFunc(s.sections, func(sec *section) bool { return sec.name == sightForm.name })
+		raw, dropped = s.plain(), true
+	}
+	if len(raw) > mostBytes {
+		return nil, dropped, errLarge
+	}
+	return pack(raw), dropped, nil
+}
+
+// pack compresses a sheet where that is worth it.
+func pack(raw []byte) []byte {
 	var b bytes.Buffer
 	b.Write([]byte{version, compressed})
 	w, _ := flate.NewWriter(&b, flate.BestSpeed) // a level that it knows
@@ -224,7 +238,7 @@ func (d *decoder) sheet() *sheet {
 	n := int(d.number(uint64(d.left()))) //nolint:gosec // at most what there is
 	s.names = make([]string, 0, n)
 	for i := range n {
-		name := d.text(int(d.number(longestName))) //nolint:gosec // bounded
+		name := d.text(int(d.number(mostBytes))) //nolint:gosec // bounded
 		if d.bad || i > 0 && name <= s.names[i-1] {
 			d.fail()
 			return s

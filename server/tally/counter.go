@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Visit is what answers are told apart by. Its values are bounded by the site's configuration, but for the outcome.
@@ -141,8 +143,10 @@ func minuteOf(t time.Time) int64 { return t.Unix() / 60 }
 // page is a day that is being counted.
 type page struct {
 	sheet    sheet
+	writer   string // whose row it is stored as: no other page's, or a clock that was set back would wipe what that has
 	outcomes map[string]bool
 	hosts    map[string]bool // that were seen; nil: none yet
+	states   map[string]bool // in which they were; nil: none yet
 	changed  int             // counts what was added
 	stored   int             // changed, when it was stored last
 }
@@ -157,7 +161,7 @@ const (
 func (s *Site) page() *page {
 	p := s.pages[s.day]
 	if p == nil {
-		p = &page{outcomes: map[string]bool{}}
+		p = &page{writer: uuid.NewString(), outcomes: map[string]bool{}}
 		s.pages[s.day] = p
 	}
 	return p

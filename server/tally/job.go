@@ -70,7 +70,14 @@ func (t *Tally) merge(ctx context.Context, d siteDay) error {
 			}
 			sum.merge(s)
 		}
-		_, err = tx.ExecContext(ctx, mergedSQL, d.site, string(d.day), sum.encode())
+		stored, err := t.stored(d.site, d.day, sum)
+		if err == nil {
+			_, err = decode(stored) // all that there is of the day is deleted in its favour
+		}
+		if err != nil {
+			return of(d.site, d.day, fmt.Errorf("once they are merged: %w", err))
+		}
+		_, err = tx.ExecContext(ctx, mergedSQL, d.site, string(d.day), stored)
 		return err
 	})
 	if err != nil {

@@ -80,8 +80,8 @@ func OutcomeOf(s *consent.Site, d *consent.Decision) Outcome {
 
 // Choosing is the outcome of a choice for the page on which it was made, whose view was counted before: what it lets out
 // there was so in that view after all, and what it goes on withholding has another reason. What it stops was let out all the
-// same. fresh is of a page that was counted without
-// its tags (Unsure): there is nothing to take back. Without a difference it is not ok.
+// same. fresh is of a page that was counted without its tags (Unsure): there is nothing to take back. Without a difference it
+// is not ok.
 func Choosing(s *consent.Site, before, after *consent.Decision, fresh bool) (o Outcome, ok bool) {
 	var all verdictGroups
 	for i := range after.Tags {

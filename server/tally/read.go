@@ -50,7 +50,7 @@ func (p Period) days() ([]Day, error) {
 const freshness = time.Second
 
 // Report adds up what was counted at a site in a period, under a filter. Figures of other processes are as old as their last
-// flush. While the database is away there is no report.
+// flush. While the database is away there is no report. What cannot be read does not keep the rest from being shown.
 func (t *Tally) Report(ctx context.Context, site string, p Period, f Filter) (*Report, error) {
 	days, err := p.days()
 	if err != nil {
@@ -60,13 +60,7 @@ func (t *Tally) Report(ctx context.Context, site string, p Period, f Filter) (*R
 		return nil, err
 	}
 	r := newReading(days, f)
-	err = t.sheets(ctx, site, days, func(day Day, s *sheet) error {
-		if err := r.sheet(day, s); err != nil {
-			return of(site, day, err)
-		}
-		return nil
-	})
-	if err != nil {
+	if r.out.Missing, err = t.sheets(ctx, site, days, r.sheet); err != nil {
 		return nil, err
 	}
 	return r.report(t.Flushed()), nil
@@ -83,8 +77,9 @@ func (t *Tally) refresh(ctx context.Context) error {
 const readSQL = `SELECT day, writer, sheet FROM tallies WHERE site = $1 AND day >= $2 AND day <= $3 ORDER BY day, writer`
 
 // sheets calls fn for each sheet of some days, which follow each other. Days for which nobody can have anything to add are
-// read once, and kept. Of later ones a sheet is made again only where it has changed.
-func (t *Tally) sheets(ctx context.Context, site string, days []Day, fn func(Day, *sheet) error) error {
+// read once, and kept. Of later ones a sheet is made again only where it has changed. What cannot be read is left out, and its
+// days are missing.
+func (t *Tally) sheets(ctx context.Context, site string, days []Day, fn func(Day, *sheet) error) (missing []Day, err error) {
 	over := t.mergeable()
 	from := 0
 	for ; from < len(days) && days[from] < over; from++ {
@@ -94,15 +89,15 @@ func (t *Tally) sheets(ctx context.Context, site string, days []Day, fn func(Day
 		}
 		for _, s := range all {
 			if err := fn(days[from], s); err != nil {
-				return err
+				return nil, of(site, days[from], err) // it was read before
 			}
 		}
 	}
 	if from == len(days) {
-		return nil
+		return nil, nil
 	}
 	read := map[Day][]*sheet{}
-	err := t.db.Each(ctx, func(rows *sql.Rows) error {
+	err = t.db.Each(ctx, func(rows *sql.Rows) error {
 		var day Day
 		var writer string
 		var stored sql.RawBytes
@@ -114,21 +109,34 @@ func (t *Tally) sheets(ctx context.Context, site string, days []Day, fn func(Day
 			decode = func(stored []byte) (*sheet, error) { return t.days.decode(dayKey{siteDay{site, day}, writer}, stored) }
 		}
 		s, err := decode(stored)
+		if err == nil {
+			err = fn(day, s)
+		}
 		if err != nil {
-			return of(site, day, err)
+			t.unreadable(of(site, day, err))
+			missing = append(missing, day)
+			return nil
 		}
 		read[day] = append(read[day], s)
-		return fn(day, s)
+		return nil
 	}, readSQL, site, string(days[from]), string(days[len(days)-1]))
 	if err != nil {
-		return err
+		return nil, err
 	}
+	missing = slices.Compact(missing)
 	for _, day := range days[from:] {
-		if day < over {
+		if day < over && !slices.Contains(missing, day) {
 			t.days.put(dayKey{siteDay{site, day}, ""}, keptDay{sheets: read[day]})
 		}
 	}
-	return nil
+	return missing, nil
+}
+
+// unreadable says once what cannot be read.
+func (t *Tally) unreadable(err error) {
+	if _, said := t.unread.LoadOrStore(err.Error(), true); !said {
+		t.log.Error("figures are left out", "error", err)
+	}
 }
 
 // days keeps what was read, in two generations.
@@ -269,16 +277,17 @@ func newReading(days []Day, f Filter) *reading {
 // dimensions are the labels that visits and choices begin with, in that order.
 var dimensions = [...]Dimension{Country, Language, Device, Regime, Banner}
 
+// sheet reads a sheet, or nothing of it.
 func (r *reading) sheet(day Day, s *sheet) error {
 	for _, sec := range s.sections {
-		known, found := readers[sec.name]
-		if !found {
-			continue
-		}
-		if sec.form != known.form {
+		if known, found := readers[sec.name]; found && sec.form != known.form {
 			return errDamaged
 		}
-		known.read(r, newReader(day, s.names, sec))
+	}
+	for _, sec := range s.sections {
+		if known, found := readers[sec.name]; found && (sec.name != sightForm.name || r.filter.Sightings) {
+			known.read(r, newReader(day, s.names, sec))
+		}
 	}
 	return nil
 }

@@ -16,7 +16,11 @@ func DayOf(t time.Time) Day { return Day(t.UTC().Format(time.DateOnly)) }
 type Period struct{ From, To Day }
 
 // Filter leaves only what has all the values that it names; "" is any. Other stands for what was merged (see Smallest).
-type Filter struct{ Country, Regime, Language, Device, Banner string }
+type Filter struct {
+	Country, Regime, Language, Device, Banner string
+
+	Sightings bool // what pages were seen to load is asked for too: there may be much of it
+}
 
 // Dimension is what figures are told apart by.
 type Dimension string
@@ -30,7 +34,7 @@ const (
 	Banner   Dimension = "banner"
 )
 
-// Other is the value of a dimension of what was merged, so that no visitor can be told from others.
+// Other is the value of a dimension of what was merged, so that no visit can be told from others.
 const Other = "other"
 
 // Report is what was counted at a site in a period, under a filter.
@@ -40,8 +44,9 @@ type Report struct {
 	By         map[Dimension][]Row // most views first
 	Categories map[string]Category // optional categories, by name
 	Tags       map[string]*Tag     // by consent.Tag.ID; also of tags that the site has no more
-	Sightings  []Sighting          // most pages first; not under the filter
-	Reported   int64               // page views that said what they loaded, if it was nothing; not under the filter
+	Sightings  []Sighting          // most pages first; not under the filter, and only where that asks for them
+	Reported   int64               // page views that said what they loaded, if it was nothing; the same
+	Missing    []Day               // of which something that was stored cannot be read, and is left out
 	Flushed    time.Time           // when this process stored last what it counted
 }
 
@@ -101,8 +106,9 @@ type Tag struct {
 // Sighting is a third-party host that pages were seen to load from, see Sight.
 type Sighting struct {
 	Host        string
-	State       string // what was allowed: optional categories, sorted, with a space between; "" for none, UnknownState
+	State       string // what was allowed, as the sighting package writes it; UnknownState
 	Chosen      bool   // the visitor had chosen; else the banner was open or consent not asked for
+	Tags        string // Ran, Held or "": what became of the site's tags that contact the host
 	GPC         bool   // Global Privacy Control was on
 	Regime      string // its name; "" where it is not known
 	Source      string // Observer or CSP

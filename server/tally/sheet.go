@@ -44,9 +44,6 @@ func (s *section) row(i int) (labels []uint32, counts []int64) {
 	return s.keys[i*s.labels : (i+1)*s.labels], s.counts[i*len(s.rules) : (i+1)*len(s.rules)]
 }
 
-// longestName is of a label, in bytes.
-const longestName = 8 << 10
-
 // place is where a name is.
 func (s *sheet) place(name string) (id uint32, known bool) {
 	if s.ids == nil {
@@ -193,6 +190,9 @@ func (s *sheet) copy() *sheet {
 // banner, outcome and act stay, so that all totals are exact. An answer for a page that is counted already is no visit, or
 // two visitors who choose would be five. A sheet in memory keeps what it knows, so that a group is told from others as soon
 // as it is large enough.
+//
+// These are visits and not people, of whom nothing is known that would tell two visits of one from those of two: whoever alone
+// comes from a country and opens five pages there is a group.
 const Smallest = 5
 
 // The labels that could tell a visitor from others, in all sections of visitors.

@@ -15,8 +15,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // Database is where sheets are kept: a *ledger.Ledger.
@@ -45,10 +43,9 @@ const (
 
 // Tally counts. Its methods are for any number of goroutines.
 type Tally struct {
-	db     Database
-	now    func() time.Time
-	log    *slog.Logger
-	writer string // this process's rows
+	db  Database
+	now func() time.Time
+	log *slog.Logger
 
 	mu    sync.RWMutex
 	sites map[string]*Site
@@ -57,7 +54,8 @@ type Tally struct {
 	failing  bool       // guarded by flushing
 	flushed  time.Time  // guarded by flushing
 
-	days days
+	days   days
+	unread sync.Map // what was said of figures that cannot be read
 
 	wake    chan struct{} // flushes before its time
 	stop    context.CancelFunc
@@ -67,8 +65,7 @@ type Tally struct {
 // Open begins to count. Close it before its database.
 func Open(o Options) *Tally {
 	t := &Tally{
-		db: o.Database, now: o.Now, log: o.Log, writer: uuid.NewString(), sites: map[string]*Site{}, stopped: make(chan struct{}),
-		wake: make(chan struct{}, 1),
+		db: o.Database, now: o.Now, log: o.Log, sites: map[string]*Site{}, stopped: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 	if t.now == nil {
 		t.now = time.Now
@@ -206,16 +203,32 @@ func (t *Tally) store(ctx context.Context, entries []entry) error {
 	}
 	sheets := make([][]byte, len(entries))
 	for i, e := range entries {
-		sheets[i] = e.sheet.coarse().encode()
+		b, err := t.stored(e.site.name, e.day, e.sheet.coarse())
+		if err != nil { // which is no reason to keep back the others
+			t.log.Error("figures cannot be stored", "site", e.site.name, "day", e.day, "error", err)
+		}
+		sheets[i] = b
 	}
 	ctx, cancel := context.WithTimeout(ctx, flushTime)
 	defer cancel()
 	return t.db.Write(ctx, func(tx *sql.Tx) error {
 		for i, e := range entries {
-			if _, err := tx.ExecContext(ctx, storeSQL, e.site.name, string(e.day), t.writer, sheets[i]); err != nil {
+			if sheets[i] == nil {
+				continue
+			}
+			if _, err := tx.ExecContext(ctx, storeSQL, e.site.name, string(e.day), e.page.writer, sheets[i]); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// stored is a sheet as it is stored, and says what was dropped of it.
+func (t *Tally) stored(site string, day Day, s *sheet) ([]byte, error) {
+	b, dropped, err := s.stored()
+	if dropped {
+		t.log.Warn("what pages were seen to load is dropped: there is too much of it", "site", site, "day", day)
+	}
+	return b, err
 }

@@ -246,6 +246,7 @@ func TestNothingLost(t *testing.T) {
 		n++
 		site := fmt.Sprint("site", n)
 		c := newClock(noon)
+		furthest := c.now()
 		db := &failing{Database: l}
 		var open []*Tally
 		start := func() *Tally {
@@ -300,6 +301,15 @@ func TestNothingLost(t *testing.T) {
 					flush(t, o)
 				}
 				c.pass(time.Duration(rapid.IntRange(1, Wait+4).Draw(t, "days")) * 24 * time.Hour)
+				if c.now().After(furthest) {
+					furthest = c.now()
+				}
+			},
+			"back": func(t *rapid.T) { // over midnight or not, and never to a day that is merged
+				to := c.now().Add(-time.Duration(rapid.IntRange(1, 40).Draw(t, "hours")) * time.Hour)
+				if !to.Before(noon) && furthest.Sub(to) < Wait*24*time.Hour {
+					c.at.Store(to.Unix())
+				}
 			},
 			"retain": func(t *rapid.T) {
 				_ = open[which.Draw(t, "process")].Retain(context.Background())
@@ -322,7 +332,7 @@ func TestNothingLost(t *testing.T) {
 					return
 				}
 				flush(t, open...)
-				r, err := open[0].Report(context.Background(), site, Period{today, DayOf(c.now())}, Filter{})
+				r, err := open[0].Report(context.Background(), site, Period{today, DayOf(furthest)}, Filter{})
 				switch {
 				case errors.Is(err, ErrPeriod):
 					t.SkipNow() // it has gone on for years
@@ -432,7 +442,7 @@ func TestFlushTimes(t *testing.T) {
 		views := func() (all []int64) {
 			synctest.Wait()
 			r := newReading([]Day{DayOf(began), DayOf(began).next(1)}, Filter{})
-			if err := tally.sheets(t.Context(), "shop", []Day{DayOf(began), DayOf(began).next(1)}, r.sheet); err != nil {
+			if _, err := tally.sheets(t.Context(), "shop", []Day{DayOf(began), DayOf(began).next(1)}, r.sheet); err != nil {
 				t.Fatal(err)
 			}
 			for _, d := range r.report(time.Time{}).Days {
@@ -538,10 +548,12 @@ func TestPeriods(t *testing.T) {
 	}
 }
 
-// What cannot be read is said, with site and day, and nothing is made of it.
+// What cannot be read is said, with site and day, and nothing is made of it; the rest is there.
 func TestUnreadable(t *testing.T) {
 	l, c := openFile(t), newClock(noon)
+	var said bytes.Buffer
 	tally := openTally(t, l, c)
+	tally.log = slog.New(slog.NewTextHandler(&said, nil))
 	tally.add(5, visit("DE", "a"))
 	flush(t, tally)
 	wrong := &sheet{}
@@ -552,7 +564,7 @@ func TestUnreadable(t *testing.T) {
 	}{
 		"newer":   {[]byte{version + 1, 0}, "the figures of shop on 2026-11-22 cannot be read: it was stored by a newer stile: use that"},
 		"damaged": {[]byte{version, plain, 1}, "the figures of shop on 2026-11-22 cannot be read: it is damaged"},
-		"another": {wrong.encode(), "the figures of shop on 2026-11-22 cannot be read: it is damaged"},
+		"another": {encode(wrong), "the figures of shop on 2026-11-22 cannot be read: it is damaged"},
 	} {
 		execute := func(query string, args ...any) {
 			t.Helper()
@@ -561,10 +573,17 @@ func TestUnreadable(t *testing.T) {
 			}
 		}
 		execute(storeSQL, "shop", string(today), writer, test.sheet)
-		if _, err := tally.Report(t.Context(), "shop", Period{today, today}, Filter{}); err == nil || err.Error() != test.want {
-			t.Errorf("%s: %v", writer, err)
+		said.Reset()
+		for _, at := range []time.Time{noon, noon, noon.AddDate(0, 0, Wait+3), noon.AddDate(0, 0, Wait+3)} {
+			c.at.Store(at.Unix())
+			if r := report(t, tally, Period{today, today}, Filter{}); r.Total.Views != 5 || len(r.Missing) != 1 || r.Missing[0] != today {
+				t.Errorf("%s at %s: %d views, missing are %v", writer, at, r.Total.Views, r.Missing)
+			}
 		}
-		c.at.Store(noon.AddDate(0, 0, Wait+3).Unix())
+		if n := strings.Count(said.String(), test.want); n != 1 && writer != "another" {
+			t.Errorf("%s: the log says it %d times: %s", writer, n, said.String())
+		}
+		tally.unread.Clear()
 		if err := tally.Retain(t.Context()); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("merging %s: %v", writer, err)
 		}
@@ -573,6 +592,72 @@ func TestUnreadable(t *testing.T) {
 			t.Errorf("%s: %d rows are left", writer, n)
 		}
 		execute(`DELETE FROM tallies WHERE writer = $1`, writer)
+	}
+}
+
+// Whatever is reported as seen, a day's figures stay, in one process and where several are merged.
+func TestManyStates(t *testing.T) {
+	l, c := openFile(t), newClock(noon)
+	views := func(tally *Tally, want int64) {
+		t.Helper()
+		if r := report(t, tally, Period{today, today}, Filter{}); r.Total.Views != want || len(r.Missing) > 0 {
+			t.Errorf("%d views, want %d; missing are %v", r.Total.Views, want, r.Missing)
+		}
+	}
+	var a *Tally
+	for i := range 2 {
+		a = openTally(t, l, c)
+		a.add(7, visit("DE", "a|wnot_chosen:"+strings.Repeat("a-very-long-id ", 900)))
+		for j := range 4100 {
+			for _, length := range []int{110, 200, 400} {
+				state := fmt.Sprintf("%d-%06d%s", i, j, strings.Repeat(" +abcdefg", length))
+				a.Site("shop").Sight(&Seen{Source: Observer, Regime: "eu", State: state, Hosts: []Loaded{{Host: "h.example", As: "script"}}})
+			}
+		}
+		flush(t, a)
+		views(a, int64(7*(i+1)))
+	}
+	c.pass(10 * 24 * time.Hour)
+	flush(t, a)
+	if err := a.Retain(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := countRows(t, l); n != 1 {
+		t.Errorf("%d rows are left", n)
+	}
+	views(openTally(t, l, c), 14)
+}
+
+// What was seen makes room for what was counted; what cannot be read again does not take the place of what can.
+func TestTooMuchToMerge(t *testing.T) {
+	l, c := openFile(t), newClock(noon)
+	tally := openTally(t, l, c)
+	for i, f := range []form{sightForm, answerForm} {
+		for writer := range 2 {
+			s := &sheet{}
+			s.add(answerForm, []string{"DE", "de", "phone", "eu", "1", "a"}, 7, 10)
+			for j := range 10 {
+				labels := make([]string, f.labels)
+				labels[1] = fmt.Sprint(writer, j) + strings.Repeat("x", 1<<20)
+				s.add(f, labels, make([]int64, len(f.rules))...)
+			}
+			if err := l.Write(t.Context(), func(tx *sql.Tx) error {
+				_, err := tx.ExecContext(t.Context(), storeSQL, "shop", string(today.next(i)), fmt.Sprint(writer), encode(s))
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	c.pass(20 * 24 * time.Hour)
+	if err := tally.Retain(t.Context()); err == nil || !strings.Contains(err.Error(), "2026-11-23") || strings.Contains(err.Error(), "2026-11-22") {
+		t.Error(err)
+	}
+	if n := countRows(t, l); n != 3 {
+		t.Errorf("%d rows are left", n)
+	}
+	if r := report(t, tally, Period{today, today.next(1)}, Filter{}); r.Total.Views != 28 || len(r.Missing) > 0 {
+		t.Errorf("%d views, missing are %v", r.Total.Views, r.Missing)
 	}
 }
 
@@ -758,7 +843,7 @@ func BenchmarkCount(b *testing.B) {
 // BenchmarkYear is a report of a year, the first time and again, and of two weeks, most of whose days may change.
 func BenchmarkYear(b *testing.B) {
 	l, c := openFile(b), newClock(noon)
-	stored := yearSheet().coarse().encode()
+	stored := encode(yearSheet().coarse())
 	if err := l.Write(b.Context(), func(tx *sql.Tx) error {
 		for i := range 365 {
 			if _, err := tx.ExecContext(b.Context(), storeSQL, "shop", string(today.next(-i)), "", stored); err != nil {
