@@ -219,6 +219,35 @@ func TestAuditPlanted(t *testing.T) {
 	}
 }
 
+// Where Stile is on the page's own origin, as behind stile proxy, what else is there is judged all the same.
+func TestAuditSameOrigin(t *testing.T) {
+	page := http.NewServeMux()
+	page.HandleFunc("/{$}", func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = rw.Write([]byte(`<!doctype html><html lang="en"><head><title>A page</title></head><body><h1>A page</h1><script>
+localStorage.setItem('chat_open', '1')
+sessionStorage.setItem('what', '1')
+fetch('/points.js')
+</script></body></html>`))
+	})
+	page.HandleFunc("/points.js", func(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("Content-Type", "text/javascript") })
+	w := newWorld(t, settings{behind: page, config: func(text string) string {
+		return text + "  - {name: Points, category: marketing, script: \"https://www.shop.test/points.js\"}\n"
+	}})
+	r := w.auditJSON(1, shopURL+"/", "--config", w.config)
+	if !strings.HasPrefix(r.Stile, shopURL+"/stile/") {
+		t.Errorf("Stile is at %s", r.Stile)
+	}
+	var got []string
+	for _, f := range r.States[0].Findings {
+		got = append(got, f.Verdict+" "+f.Subject+": "+f.Who)
+	}
+	want := []string{"wrong www.shop.test: Points", `wrong localStorage "chat_open" of www.shop.test: Chat`, `warning sessionStorage "what" of www.shop.test: `}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("findings (-want +got):\n%s", d)
+	}
+}
+
 // A page without Stile is looked at as it is: what would have to wait.
 func TestAuditWithoutStile(t *testing.T) {
 	pages := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

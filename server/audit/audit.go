@@ -232,10 +232,10 @@ func (r *Report) judge(o *Options, site *consent.Site, list []step, seen *seen) 
 	if err != nil {
 		return err
 	}
-	known := page.NewJudge(site, o.Library)
+	known, anyone := page.NewJudge(site, o.Library), page.NewJudge(nil, o.Library)
 	for i := range r.States {
 		s := &r.States[i]
-		j := &rules{site: site, known: known, page: at, library: o.Library.All(), stile: originOf(r.Stile), without: r.Stile == "", gpc: list[i].visit.GPC}
+		j := &rules{site: site, known: known, anyone: anyone, page: at, library: o.Library.All(), stile: folderOf(r.Stile), without: r.Stile == "", gpc: list[i].visit.GPC}
 		if site != nil {
 			region := o.Region
 			if region == "" {
@@ -280,12 +280,13 @@ func permitted(v simulate.Visit, s *State, seen *seen) []string {
 	return s.Granted
 }
 
-func originOf(address string) string {
-	u, err := url.Parse(address)
+// folderOf is how all of Stile's addresses begin, by that of its script: "https://www.shop.example/stile/".
+func folderOf(script string) string {
+	u, err := url.Parse(script)
 	if err != nil || u.Host == "" {
 		return ""
 	}
-	return u.Scheme + "://" + u.Host
+	return u.Scheme + "://" + u.Host + u.Path[:strings.LastIndexByte(u.Path, '/')+1]
 }
 
 // scriptPath is that of Stile's script, with the site's name.
