@@ -58,9 +58,12 @@ type rules struct {
 	stile    string // how Stile's own addresses begin, see folderOf
 	without  bool   // the page has no Stile
 	gpc      bool
-	site     *consent.Site     // nil: there is no file
-	decision *consent.Decision // with a file
-	granted  []string          // without: categories that may load
+	site     *consent.Site       // nil: there is no file
+	decision *consent.Decision   // with a file
+	granted  []string            // without: categories that may load
+	offered  []string            // without: that the page has
+	filed    map[string][]string // without: the categories that brought something, each accepted by itself, by its name
+	always   map[string]bool     // subjects of cookies that were wrong before the choice already
 }
 
 // judge judges all that a visitor got: the worst first, else in the order in which it came.
@@ -176,8 +179,8 @@ func shared(host string) bool {
 
 func (j *rules) cookie(c *Cookie) (Finding, bool) {
 	f, found := j.kept(c)
-	if found && f.Verdict == Wrong && c.Left && (c.ThirdParty || c.HTTPOnly) {
-		f.Verdict, f.Because = Warning, "it was set while that was accepted, and only the server that set it can delete it"
+	if found && f.Verdict == Wrong && c.Left && !j.always[f.Subject] && (c.ThirdParty || c.HTTPOnly) {
+		f.Verdict, f.Because = Warning, "it was set while that was allowed, and only the server that set it can delete it"
 	}
 	return f, found
 }
@@ -304,7 +307,7 @@ func (j *rules) party(f Finding, p page.Party) (Finding, bool) {
 		f.Verdict, f.Because = Warning, "nobody has said what it is"
 	case !j.known.Waits(p), p.Basis == page.ByLibrary && shared(p.Host):
 		return f, false
-	case !j.permits(p.Category):
+	case !j.permits(p):
 		f.Verdict, f.Because = Wrong, j.why(p.Category)
 	case j.site != nil:
 		f.Verdict, f.Because = Warning, "stile.yaml does not name it, so that nothing holds it back after a refusal"
@@ -314,13 +317,18 @@ func (j *rules) party(f Finding, p page.Party) (Finding, bool) {
 	return f, true
 }
 
-// permits tells whether something of a category may be there. Of a category that the site does not have, it may where
-// everything optional may.
-func (j *rules) permits(category string) bool {
+// permits tells whether something may be there. Of a category that the site does not have, it may where everything optional
+// may. Without a file nobody says under which category the site has it: of one that the page does not offer, or that does not
+// bring it though another one does, it may be there as soon as anything may.
+func (j *rules) permits(p page.Party) bool {
 	if j.site == nil {
-		return slices.Contains(j.granted, category)
+		filed, others := j.filed[p.Name]
+		if !slices.Contains(j.offered, p.Category) || others && !slices.Contains(filed, p.Category) {
+			return len(j.granted) > 0
+		}
+		return slices.Contains(j.granted, p.Category)
 	}
-	if v := j.verdict(category); v != nil {
+	if v := j.verdict(p.Category); v != nil {
 		return v.Released
 	}
 	return !slices.ContainsFunc(j.decision.Categories, func(v consent.Verdict) bool { return !v.Released })

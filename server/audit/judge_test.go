@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/network"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stilehq/stile/server/config"
@@ -84,8 +85,11 @@ func TestJudge(t *testing.T) {
 	for name, tt := range map[string]struct {
 		visit  simulate.Visit
 		region string
-		none   bool // there is no file
-		same   bool // Stile is on the page's own origin
+		none   bool     // there is no file
+		same   bool     // Stile is on the page's own origin
+		offers []string // without a file: the page's categories, if others than the library's
+		filed  map[string][]string
+		always string // subject of a cookie that was wrong before the choice already
 		state  State
 		want   []string
 	}{
@@ -123,6 +127,13 @@ func TestJudge(t *testing.T) {
 		"no file, its category accepted":      {none: true, visit: only("analytics"), state: State{Requests: []Request{request("https://static.hotjar.com/c/hotjar-1.js")}}},
 		"no file, the page grants by itself":  {none: true, state: State{Granted: []string{"analytics"}, Requests: []Request{request("https://static.hotjar.com/c/hotjar-1.js")}}},
 		"no file, refused, the page grants":   {none: true, visit: simulate.Visit{Choice: simulate.Rejected}, state: State{Granted: []string{"analytics"}, Requests: []Request{request("https://static.hotjar.com/c/hotjar-1.js")}}, want: []string{"wrong request static.hotjar.com: Hotjar"}},
+		"no file, other names, accepted":      {none: true, offers: []string{"statistics", "ads"}, visit: simulate.Visit{Choice: simulate.All}, state: State{Requests: []Request{request("https://static.hotjar.com/c/hotjar-1.js")}, Cookies: []Cookie{{Name: "_ga", Domain: ".shop.example"}}}},
+		"no file, other names, one accepted":  {none: true, offers: []string{"statistics", "ads"}, visit: only("statistics"), state: State{Requests: []Request{request("https://static.hotjar.com/c/hotjar-1.js")}, Cookies: []Cookie{{Name: "_ga", Domain: ".shop.example"}}}},
+		"no file, other names, refused":       {none: true, offers: []string{"statistics", "ads"}, visit: simulate.Visit{Choice: simulate.Rejected}, state: State{Requests: []Request{request("https://static.hotjar.com/c/hotjar-1.js")}, Cookies: []Cookie{{Name: "_ga", Domain: ".shop.example"}}}, want: []string{"wrong request static.hotjar.com: Hotjar", "wrong cookie _ga of shop.example: Google Analytics 4"}},
+		"no file, filed otherwise":            {none: true, filed: map[string][]string{"Hotjar": {"marketing"}}, visit: only("marketing"), state: State{Requests: []Request{request("https://static.hotjar.com/c/hotjar-1.js")}}},
+		"no file, whatever is accepted":       {none: true, filed: map[string][]string{"Hotjar": {"analytics", "marketing"}}, visit: only("marketing"), state: State{Requests: []Request{request("https://static.hotjar.com/c/hotjar-1.js")}}, want: []string{"wrong request static.hotjar.com: Hotjar"}},
+		"no file, filed otherwise, refused":   {none: true, filed: map[string][]string{"Hotjar": {"marketing"}}, visit: simulate.Visit{Choice: simulate.Rejected}, state: State{Requests: []Request{request("https://static.hotjar.com/c/hotjar-1.js")}}, want: []string{"wrong request static.hotjar.com: Hotjar"}},
+		"not deletable, and there before":     {always: "x of www.shop.example", visit: simulate.Visit{Choice: simulate.Rejected}, state: State{Cookies: []Cookie{{Name: "x", Domain: "www.shop.example", HTTPOnly: true, Left: true, By: Origin{Kind: "response", URL: "https://pixel-a.example/p.gif"}}}}, want: []string{"wrong cookie x of www.shop.example: Pixel A"}},
 		"stile_ of a page of somebody else's": {state: State{Storage: []Key{{Kind: Local, Name: "stile_x", Origin: "https://pixel-a.example"}}}, want: []string{`wrong storage localStorage "stile_x" of pixel-a.example: Pixel A`}},
 		"another vendor at a tag's host":      {visit: only("analytics"), state: State{Requests: []Request{request("https://www.googletagmanager.com/gtag/js?id=AW-123456789"), request("https://www.googletagmanager.com/gtm.js?id=GTM-ABCD123"), request("https://www.googletagmanager.com/gtag/js?id=G-AB12CD34EF")}}, want: []string{"wrong request www.googletagmanager.com: Google Ads", "wrong request www.googletagmanager.com: Google Tag Manager"}},
 		"the same after refusal":              {visit: simulate.Visit{Choice: simulate.Rejected}, state: State{Requests: []Request{request("https://www.googletagmanager.com/gtm.js?id=GTM-ABCD123")}}, want: []string{"wrong request www.googletagmanager.com: Google Tag Manager"}},
@@ -143,12 +154,17 @@ func TestJudge(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			j := &rules{anyone: anyone, library: library.All(), page: at, stile: "https://consent.other.example/stile/"}
+			j.always = map[string]bool{tt.always: true}
 			if tt.same {
 				j.stile = "https://www.shop.example/stile/"
 			}
 			if tt.none {
 				j.known = anyone
-				j.granted = permitted(tt.visit, &tt.state, &seen{Denied: []string{"functional", "analytics", "marketing"}})
+				j.offered, j.filed = []string{"functional", "analytics", "marketing"}, tt.filed
+				if tt.offers != nil {
+					j.offered = tt.offers
+				}
+				j.granted = permitted(tt.visit, &tt.state, &seen{Denied: j.offered})
 			} else {
 				v, err := tt.visit.Of(site, noon)
 				if err != nil {
@@ -233,5 +249,32 @@ func TestTrouble(t *testing.T) {
 		if got := trouble(code); !strings.Contains(got, want) {
 			t.Errorf("%s: %s", code, got)
 		}
+	}
+}
+
+// A cookie has whoever set it where it is: others have one of the same name elsewhere.
+func TestSetters(t *testing.T) {
+	w := newWatch("b")
+	w.setCookie("id=1; Path=/; Domain=.Shop.example; HttpOnly", "https://www.shop.example/a", Origin{Kind: "response", URL: "https://www.shop.example/a"})
+	w.setCookie("id=2", "https://pixel-a.example:8443/p.gif", Origin{Kind: "response", URL: "https://pixel-a.example:8443/p.gif"})
+	w.setCookie("id=;", "https://www.shop.example", Origin{Kind: "script", URL: "https://www.shop.example/b.js"})
+	for domain, want := range map[string]string{
+		".shop.example": "https://www.shop.example/a", "pixel-a.example": "https://pixel-a.example:8443/p.gif", "www.shop.example": "https://www.shop.example/b.js", "other.example": "",
+	} {
+		if got := w.setter(cookieAt("id", domain)); got.URL != want {
+			t.Errorf("id of %s was set by %q, want %q", domain, got.URL, want)
+		}
+	}
+}
+
+func TestDays(t *testing.T) {
+	for after, want := range map[time.Duration]float64{time.Second: 1.0 / 1440, 30 * time.Minute: 30.0 / 1440, 71 * time.Minute: 71.0 / 1440, 180 * 24 * time.Hour: 180} {
+		c := &network.Cookie{Expires: float64(noon.Add(after).Unix())}
+		if got := days(c, noon); got != want {
+			t.Errorf("%v are %v days, want %v", after, got, want)
+		}
+	}
+	if got := days(&network.Cookie{Session: true, Expires: -1}, noon); got != 0 {
+		t.Errorf("a session's cookie has %v days", got)
 	}
 }
