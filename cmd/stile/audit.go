@@ -27,7 +27,7 @@ type auditCommand struct {
 	Browser      string        `env:"CHROME" placeholder:"PATH" help:"Chromium; looked for unless given."`
 	BrowserFlag  []string      `sep:"none" placeholder:"NAME=VALUE" help:"A flag for Chromium, such as proxy-server=localhost:3128. May be given again."`
 	Wait         time.Duration `default:"2s" help:"A state is done when nothing was on its way for so long."`
-	Timeout      time.Duration `default:"30s" help:"Bounds each load of the page, and each choice."`
+	Timeout      time.Duration `default:"30s" help:"Bounds each load of the page, each choice, and the wait until nothing is on its way."`
 	JSON         bool          `name:"json" help:"Print JSON, with every request, cookie and key."`
 	HTML         string        `name:"html" placeholder:"FILE" help:"Write the report, with a picture of each state, to this one file."`
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
 
@@ -90,8 +91,8 @@ func (t *tab) stir() {
 		_, _ = chromedp.Call(ctx, input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: kind, Key: "Shift", Code: "ShiftLeft", WindowsVirtualKeyCode: 16})
 	}
 	for _, to := range []string{"document.documentElement.scrollHeight", "0"} {
-		_ = t.eval("scrollTo({top: "+to+", behavior: 'instant'})", nil)
-		_ = t.eval("new Promise(done => setTimeout(done, 100))", nil) // so that it is drawn there, and lazy images load
+		// It stays there for a moment, so that it is drawn, and lazy images load.
+		_ = evaluate(ctx, runtime.EvaluateParams{Expression: "scrollTo({top: " + to + ", behavior: 'instant'}); new Promise(done => setTimeout(done, 100))"}, nil)
 	}
 }
 
