@@ -19,6 +19,7 @@ import (
 // audited is what stile audit --json prints, as far as it is looked at here.
 type audited struct {
 	Stile, Site, Regime string
+	Notes               []string
 	Wrong, Warnings     int
 	States              []struct {
 		ID            string
@@ -178,7 +179,7 @@ new Worker(URL.createObjectURL(new Blob(['fetch("https://nobody.example/from-wor
 // What stands in the page itself is found in each state in which it was withheld, and named with who put it there.
 func TestAuditPlanted(t *testing.T) {
 	w := newWorld(t, settings{config: sharedCookie, pages: planted()})
-	r := w.auditJSON(1, shopURL+"/test/planted", "--config", w.config)
+	r := w.auditJSON(1, shopURL+"/test/planted", "--config", w.config, "--wait", "500ms")
 	got := map[string][]string{}
 	for _, s := range r.States {
 		for _, f := range s.Findings {
@@ -213,9 +214,87 @@ func TestAuditPlanted(t *testing.T) {
 			t.Errorf("%s, which nobody knows, is not warned of: %+v", host, r.States[0].Findings)
 		}
 	}
-	code, out, said := w.audit(shopURL+"/test/planted", "--config", w.config)
+	code, out, said := w.audit(shopURL+"/test/planted", "--config", w.config, "--wait", "500ms")
 	if code != 1 || !strings.Contains(out, "request pixel-a.example · Pixel A (marketing): marketing was not chosen yet") || said != "" {
 		t.Errorf("exit %d\n%s%s", code, out, said)
+	}
+}
+
+// Where Stile is on the page's own origin, as behind stile proxy, what else is there is judged all the same.
+func TestAuditSameOrigin(t *testing.T) {
+	page := http.NewServeMux()
+	page.HandleFunc("/{$}", func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = rw.Write([]byte(`<!doctype html><html lang="en"><head><title>A page</title></head><body><h1>A page</h1><script>
+localStorage.setItem('chat_open', '1')
+sessionStorage.setItem('what', '1')
+fetch('/points.js')
+</script></body></html>`))
+	})
+	page.HandleFunc("/points.js", func(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("Content-Type", "text/javascript") })
+	w := newWorld(t, settings{behind: page, config: func(text string) string {
+		return text + "  - {name: Points, category: marketing, script: \"https://www.shop.test/points.js\"}\n"
+	}})
+	r := w.auditJSON(1, shopURL+"/", "--config", w.config, "--wait", "500ms")
+	if !strings.HasPrefix(r.Stile, shopURL+"/stile/") {
+		t.Errorf("Stile is at %s", r.Stile)
+	}
+	var got []string
+	for _, f := range r.States[0].Findings {
+		got = append(got, f.Verdict+" "+f.Subject+": "+f.Who)
+	}
+	want := []string{"wrong www.shop.test: Points", `wrong localStorage "chat_open" of www.shop.test: Chat`, `warning sessionStorage "what" of www.shop.test: `}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("findings (-want +got):\n%s", d)
+	}
+}
+
+// What a page asks for late, when it is touched, and from workers that workers start is seen, and neither a service worker nor
+// a window that it opens keeps the audit from its end.
+func TestAuditLate(t *testing.T) {
+	const asks = `fetch('https://pixel-a.example/%s', {mode: 'no-cors'})`
+	scripts := map[string]string{
+		"/test/outer.js": "new Worker('/test/inner.js')", "/test/inner.js": fmt.Sprintf(asks, "inner"),
+		"/test/service.js": "", "/test/shared.js": "onconnect = () => setTimeout(() => {}, 100)",
+	}
+	page := `<!doctype html><title>Late</title><style>body {height: 4000px}</style><script>
+for (const on of ['mousemove', 'keydown', 'scroll']) addEventListener(on, () => ` + strings.Replace(fmt.Sprintf(asks, "on-"), "on-'", "on-' + on", 1) + `, {once: true})
+setTimeout(() => ` + fmt.Sprintf(asks, "late") + `, 2000)
+new Worker('/test/outer.js')
+new SharedWorker('/test/shared.js')
+navigator.serviceWorker.register('/test/service.js')
+addEventListener('load', () => open('https://pixel-b.example/opened'))
+</script>`
+	pages := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if script, found := scripts[r.URL.Path]; found {
+			rw.Header().Set("Content-Type", "text/javascript")
+			fmt.Fprint(rw, script)
+			return
+		}
+		rw.Header().Set("Content-Type", "text/html")
+		fmt.Fprint(rw, page)
+	})
+	w := newWorld(t, settings{pages: pages})
+	secure := strings.Replace(shopURL, "http:", "https:", 1) // else there are no service workers
+	r := w.auditJSON(0, secure+"/test/late")
+	var got []string
+	for _, q := range r.States[0].Requests {
+		if rest, found := strings.CutPrefix(q.URL, "https://pixel-a.example/"); found {
+			got = append(got, rest)
+		}
+	}
+	slices.Sort(got)
+	if want := []string{"inner", "late", "on-keydown", "on-mousemove", "on-scroll"}; !slices.Equal(got, want) {
+		t.Errorf("seen %q, want %q", got, want)
+	}
+	notes := strings.Join(r.Notes, "\n")
+	for _, want := range []string{"has a service worker (" + secure + "/test/service.js)", "has a shared worker (", "opens a window by itself (https://pixel-b.example/opened)", "What comes later still"} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("the report does not say %q:\n%s", want, notes)
+		}
+	}
+	if strings.Contains(notes, "never got quiet") || slices.ContainsFunc(w.heard(), func(s string) bool { return strings.Contains(s, "opened") }) {
+		t.Errorf("third parties got %q\n%s", w.heard(), notes)
 	}
 }
 
@@ -261,15 +340,17 @@ func TestAuditWithoutStile(t *testing.T) {
 		shopURL + "/test/circle":     "redirects in a circle",
 		shopURL + "/test/missing":    "answers 404 Not Found",
 		"http://nobody.invalid/":     "no such host is known",
-		"ftp://www.shop.test/":       "is no address of a page",
 		consentURL + "/stile/x/none": "answers 404",
 	} {
 		if code, out, said := w.audit(address); code != 3 || !strings.Contains(said, say) || strings.Count(said, "\n") != 1 || out != "" {
 			t.Errorf("%s: exit %d\n%s%s", address, code, out, said)
 		}
 	}
-	if code, _, said := w.audit(shopURL+"/test/hangs", "--timeout", "3s"); code != 3 || !strings.Contains(said, "never got quiet: it waits for "+shopURL+"/test/never.gif; waited 3s (--timeout)") {
-		t.Errorf("a page that hangs: exit %d\n%s", code, said)
+	if code, _, said := w.audit("ftp://www.shop.test/"); code != 2 || !strings.Contains(said, "is no address of a page") {
+		t.Errorf("no page: exit %d\n%s", code, said)
+	}
+	if code, out, said := w.audit(shopURL+"/test/hangs", "--timeout", "5s"); code != 0 || !strings.Contains(out, "never got quiet in 5s (--timeout): it waits for "+shopURL+"/test/never.gif") {
+		t.Errorf("a page that hangs: exit %d\n%s%s", code, out, said)
 	}
 	if code, _, said := w.audit(shopURL+"/", "--browser", "/nowhere/chromium"); code != 3 || !strings.Contains(said, "there is no browser at /nowhere/chromium") {
 		t.Errorf("no browser: exit %d\n%s", code, said)

@@ -26,8 +26,8 @@ type auditCommand struct {
 	RegionHeader string        `placeholder:"NAME" help:"Send --region in this header, for a server that believes it."`
 	Browser      string        `env:"CHROME" placeholder:"PATH" help:"Chromium; looked for unless given."`
 	BrowserFlag  []string      `sep:"none" placeholder:"NAME=VALUE" help:"A flag for Chromium, such as proxy-server=localhost:3128. May be given again."`
-	Wait         time.Duration `default:"500ms" help:"A page is done when nothing was on its way for so long."`
-	Timeout      time.Duration `default:"30s" help:"Bounds each load of the page, and each choice."`
+	Wait         time.Duration `default:"2s" help:"A state is done when nothing was on its way for so long."`
+	Timeout      time.Duration `default:"30s" help:"Bounds each load of the page, each choice, and the wait until nothing is on its way."`
 	JSON         bool          `name:"json" help:"Print JSON, with every request, cookie and key."`
 	HTML         string        `name:"html" placeholder:"FILE" help:"Write the report, with a picture of each state, to this one file."`
 }
@@ -62,18 +62,26 @@ func (c *auditCommand) Run(ctx context.Context, std streams) error {
 	return err
 }
 
+// Validate says what cannot be meant.
+func (c *auditCommand) Validate() error {
+	u, err := url.Parse(c.URL)
+	switch {
+	case err != nil, u.Host == "", u.Scheme != "https" && u.Scheme != "http":
+		return fmt.Errorf("%q is no address of a page: write https://www.shop.example/", c.URL)
+	case c.Region != "" && !simulate.IsRegion(c.Region):
+		return fmt.Errorf("--region %s is not a region: use ISO 3166, DE or US-CA", c.Region)
+	case c.RegionHeader != "" && c.Region == "":
+		return errors.New("--region-header goes with --region")
+	case c.Wait <= 0 || c.Timeout <= c.Wait:
+		return fmt.Errorf("--wait %v and --timeout %v: the first is more than nothing, and the second more than the first", c.Wait, c.Timeout)
+	}
+	return nil
+}
+
 func (c *auditCommand) options(std streams) (*audit.Options, error) {
 	u, err := url.Parse(c.URL)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return nil, fmt.Errorf("%q is no address of a page: write https://www.shop.example/", c.URL)
-	}
-	switch {
-	case c.Region != "" && !simulate.IsRegion(c.Region):
-		return nil, fmt.Errorf("--region %s is not a region: use ISO 3166, DE or US-CA", c.Region)
-	case c.RegionHeader != "" && c.Region == "":
-		return nil, errors.New("--region-header goes with --region")
-	case c.Wait <= 0 || c.Timeout <= c.Wait:
-		return nil, fmt.Errorf("--wait %v and --timeout %v: the first is more than nothing, and the second more than the first", c.Wait, c.Timeout)
+	if err != nil {
+		return nil, err
 	}
 	o := &audit.Options{
 		Address: u, Flags: c.BrowserFlag, Quiet: c.Wait, Timeout: c.Timeout, Region: c.Region, Headers: map[string]string{}, Now: time.Now,
@@ -140,7 +148,8 @@ func writeAudit(ctx context.Context, path string, r *audit.Report) error {
 	return nil
 }
 
-func printAudit(w io.Writer, r *audit.Report) error {
+func printAudit(to io.Writer, r *audit.Report) error {
+	w := new(strings.Builder)
 	fmt.Fprintln(w, r.Page)
 	fmt.Fprintln(w, r.Basis())
 	for _, note := range r.Notes {
@@ -166,7 +175,8 @@ func printAudit(w io.Writer, r *audit.Report) error {
 		printFinding(w, &l)
 	}
 	fmt.Fprintf(w, "\n%s\n", r.Summary())
-	return nil
+	_, err := io.WriteString(to, printable(w.String()))
+	return err
 }
 
 func printFinding(w io.Writer, l *audit.Line) {

@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
 
@@ -34,8 +36,6 @@ func signal(t *tab) (string, error) { return "switched Global Privacy Control on
 // choose presses a button of the banner where it is shown, else calls the API, and waits until the choice is stored and the
 // page is quiet again. It may load itself anew meanwhile.
 func (t *tab) choose(button, call string) (string, error) {
-	ctx, cancel := context.WithTimeout(t.ctx, t.o.Timeout)
-	defer cancel()
 	before := t.watch.chosen()
 	how := "called " + call
 	shown, err := t.shows(button)
@@ -43,35 +43,57 @@ func (t *tab) choose(button, call string) (string, error) {
 	case err != nil:
 	case shown:
 		how = "pressed the banner's button"
-		err = chromedp.Do(ctx, chromedp.Click(chromedp.CSS(button), chromedp.NodeVisible))
+		err = t.press(button)
 	default:
 		err = t.eval("void "+call+".catch(() => 0)", nil)
 	}
 	if err == nil {
-		err = t.watch.quiet(ctx, t.o.Quiet)
+		err = t.calm(t.short())
 	}
 	if err == nil && t.watch.chosen() == before {
-		err = t.sayOlder(ctx)
+		err = t.sayOlder()
 	}
 	if err != nil {
 		return how, t.slow(fmt.Errorf("%s: %w", how, err))
 	}
+	ctx, cancel := context.WithTimeout(t.ctx, t.o.Timeout)
+	defer cancel()
 	if err := t.watch.until(ctx, func() bool { return t.watch.stored(before) }); err != nil {
 		return how, t.slow(fmt.Errorf("%s, and no choice was stored%s: %w", how, t.watch.refused(before), err))
 	}
-	if err := t.watch.quiet(ctx, t.o.Quiet); err != nil {
-		return how, t.slow(err)
-	}
-	return how, nil
+	return how, t.calm(t.short())
+}
+
+func (t *tab) press(button string) error {
+	ctx, cancel := context.WithTimeout(t.ctx, t.o.Timeout)
+	defer cancel()
+	return chromedp.Do(ctx, chromedp.Click(chromedp.CSS(button), chromedp.NodeVisible))
 }
 
 // sayOlder answers the question for the age, if that is what the page waits for.
-func (t *tab) sayOlder(ctx context.Context) error {
+func (t *tab) sayOlder() error {
 	shown, err := t.shows(olderButton)
 	if err != nil || !shown {
 		return err
 	}
-	return chromedp.Do(ctx, chromedp.Click(chromedp.CSS(olderButton), chromedp.NodeVisible))
+	return t.press(olderButton)
+}
+
+// stir does what a visitor does with any page, which many a page waits for before it loads more: it moves the mouse, presses
+// a key that writes nothing, and scrolls to the end and back. A page in which that cannot be done is none the worse.
+func (t *tab) stir() {
+	ctx, cancel := context.WithTimeout(t.ctx, t.o.Timeout)
+	defer cancel()
+	for i := range 3 {
+		_, _ = chromedp.Call(ctx, input.DispatchMouseEvent, input.DispatchMouseEventParams{Type: input.DispatchMouseEventTypeMouseMoved, X: float64(5 + i), Y: float64(height/2 + i)})
+	}
+	for _, kind := range []input.DispatchKeyEventType{input.DispatchKeyEventTypeRawKeyDown, input.DispatchKeyEventTypeKeyUp} {
+		_, _ = chromedp.Call(ctx, input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: kind, Key: "Shift", Code: "ShiftLeft", WindowsVirtualKeyCode: 16})
+	}
+	for _, to := range []string{"document.documentElement.scrollHeight", "0"} {
+		// It stays there for a moment, so that it is drawn, and lazy images load.
+		_ = evaluate(ctx, runtime.EvaluateParams{Expression: "scrollTo({top: " + to + ", behavior: 'instant'}); new Promise(done => setTimeout(done, 100))"}, nil)
+	}
 }
 
 // shows tells whether something is in the page and takes up room.

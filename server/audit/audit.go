@@ -5,8 +5,12 @@
 // What may load in a state is decided by consent.Decide, by the site's own file. Without it the categories that the page
 // itself offers are all that is known, and a page without Stile is looked at as it is: what there would have to wait.
 //
-// What it cannot see: connections that are opened and carry no request (preconnect, DNS prefetch, WebRTC), what a shared or a
-// service worker asks for before it can be listened to, and the reason for a request that an image or a style sheet makes.
+// Each state ends with what visitors do with any page: the mouse moves, a key is pressed, the page is scrolled to its end and
+// back, and nothing is on its way for a while.
+//
+// What it cannot see: what comes later than that, or after a click; connections that are opened and carry no request
+// (preconnect, DNS prefetch, WebRTC); what a shared or a service worker asks for before it can be listened to; windows that the
+// page opens; and the reason for a request that an image or a style sheet makes.
 package audit
 
 import (
@@ -31,7 +35,7 @@ type Options struct {
 	Library *vendors.Library
 	Browser string            // path of Chromium, see Find
 	Flags   []string          // further flags of it: "proxy-server=localhost:3128"
-	Quiet   time.Duration     // a page is done when nothing was on its way for so long
+	Quiet   time.Duration     // a state is done when nothing was on its way for so long
 	Timeout time.Duration     // bounds each load of the page, and each choice
 	Region  string            // where the visitor is, for the decision; "": as the page's regime says, else unknown
 	Headers map[string]string // that the browser sends beside its own
@@ -191,6 +195,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		}
 		r.States = append(r.States, *state)
 	}
+	r.Notes = append(r.Notes, b.noted()...)
+	r.Notes = append(r.Notes, fmt.Sprintf("Each state was watched until nothing was on its way for %v after the mouse was moved, a key pressed and the page scrolled. What comes later still, or after a click, is not here, nor a connection without a request.", o.Quiet))
 	return r, r.judge(&o, site, list, seen)
 }
 
@@ -232,10 +238,15 @@ func (r *Report) judge(o *Options, site *consent.Site, list []step, seen *seen) 
 	if err != nil {
 		return err
 	}
-	known := page.NewJudge(site, o.Library)
+	known, anyone := page.NewJudge(site, o.Library), page.NewJudge(nil, o.Library)
+	j := &rules{
+		site: site, known: known, anyone: anyone, page: at, library: o.Library.All(), stile: folderOf(r.Stile), without: r.Stile == "",
+		offered: categories(site, seen), always: map[string]bool{},
+	}
+	j.filed = j.filing(r.States, list)
 	for i := range r.States {
 		s := &r.States[i]
-		j := &rules{site: site, known: known, page: at, library: o.Library.All(), stile: originOf(r.Stile), without: r.Stile == "", gpc: list[i].visit.GPC}
+		j.gpc = list[i].visit.GPC
 		if site != nil {
 			region := o.Region
 			if region == "" {
@@ -252,6 +263,11 @@ func (r *Report) judge(o *Options, site *consent.Site, list []step, seen *seen) 
 			j.granted = permitted(list[i].visit, s, seen)
 		}
 		s.Findings = j.judge(s)
+		for _, f := range s.Findings {
+			if list[i].id == before.id && f.Verdict == Wrong && f.What == ACookie {
+				j.always[f.Subject] = true
+			}
+		}
 	}
 	for _, l := range r.Lines() {
 		if l.Verdict == Wrong {
@@ -261,6 +277,19 @@ func (r *Report) judge(o *Options, site *consent.Site, list []step, seen *seen) 
 		}
 	}
 	return nil
+}
+
+// filing is which category, accepted by itself, brought whose requests: so the page has it filed.
+func (j *rules) filing(states []State, list []step) map[string][]string {
+	filed := map[string][]string{}
+	for i := range states {
+		for k := range states[i].Requests {
+			if name := j.whose(&states[i].Requests[k]); list[i].visit.Choice == simulate.Some && name != "" {
+				filed[name] = append(filed[name], list[i].visit.Categories...)
+			}
+		}
+	}
+	return filed
 }
 
 // permitted are the categories that may load where nothing but the page tells: what the visitor accepted. Before a choice it
@@ -280,12 +309,13 @@ func permitted(v simulate.Visit, s *State, seen *seen) []string {
 	return s.Granted
 }
 
-func originOf(address string) string {
-	u, err := url.Parse(address)
+// folderOf is how all of Stile's addresses begin, by that of its script: "https://www.shop.example/stile/".
+func folderOf(script string) string {
+	u, err := url.Parse(script)
 	if err != nil || u.Host == "" {
 		return ""
 	}
-	return u.Scheme + "://" + u.Host
+	return u.Scheme + "://" + u.Host + u.Path[:strings.LastIndexByte(u.Path, '/')+1]
 }
 
 // scriptPath is that of Stile's script, with the site's name.

@@ -10,7 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/chromedp/cdproto/browser"
@@ -63,6 +65,25 @@ type chrome struct {
 	binding string // what our script in the page calls: a name that no page knows
 	folder  string // of its profiles
 	cancels []context.CancelFunc
+
+	restless bool // the page did not get quiet once, so that it is not waited for as long again
+	mu       sync.Mutex
+	notes    []string // for the report
+}
+
+func (b *chrome) noted() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.notes)
+}
+
+// note notes something for the report, once.
+func (b *chrome) note(text string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !slices.Contains(b.notes, text) {
+		b.notes = append(b.notes, text)
+	}
 }
 
 // preferences let third parties' cookies in, which a profile that is not kept would block though visitors' own do not.
@@ -77,6 +98,8 @@ func start(ctx context.Context, o *Options) (*chrome, error) {
 		// separation protects, the visitor's own data, is not in a profile that is empty.
 		chromedp.Flag("disable-features", "Translate,BlinkGenPropertyTrees,SitePerProcess,IsolateOrigins,HttpsUpgrades"),
 		chromedp.Flag("disable-site-isolation-trials", true),
+		// Visitors' browsers keep a page from opening windows by itself.
+		chromedp.Flag("disable-popup-blocking", false), chromedp.Flag("block-new-web-contents", true),
 	)
 	if os.Geteuid() == 0 {
 		flags = append(flags, chromedp.NoSandbox) // with it Chromium does not start for root

@@ -41,3 +41,13 @@ func TestHTML(t *testing.T) {
 		t.Errorf("the heading is %q", got)
 	}
 }
+
+func TestLasts(t *testing.T) {
+	for days, want := range map[float64]string{
+		0: "until the browser is closed", 1.0 / 1440: "1 minute", 30.0 / 1440: "30 minutes", 2.0 / 24: "2 hours", 1.2: "1 day", 180: "180 days",
+	} {
+		if got := (&Cookie{Days: days}).lasts(); got != want {
+			t.Errorf("%v days are %q, want %q", days, got, want)
+		}
+	}
+}

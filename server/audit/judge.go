@@ -51,15 +51,19 @@ type Finding struct {
 
 // rules are what may be there in a state.
 type rules struct {
-	known    *page.Judge
+	known    *page.Judge // by the site's file
+	anyone   *page.Judge // by the library and the table of hosts alone
 	library  []*vendors.Vendor
 	page     *url.URL
-	stile    string // origin of the consent host
+	stile    string // how Stile's own addresses begin, see folderOf
 	without  bool   // the page has no Stile
 	gpc      bool
-	site     *consent.Site     // nil: there is no file
-	decision *consent.Decision // with a file
-	granted  []string          // without: categories that may load
+	site     *consent.Site       // nil: there is no file
+	decision *consent.Decision   // with a file
+	granted  []string            // without: categories that may load
+	offered  []string            // without: that the page has
+	filed    map[string][]string // without: the categories that brought something, each accepted by itself, by its name
+	always   map[string]bool     // subjects of cookies that were wrong before the choice already
 }
 
 // judge judges all that a visitor got: the worst first, else in the order in which it came.
@@ -97,16 +101,16 @@ func (j *rules) judge(s *State) []Finding {
 func (j *rules) request(q *Request) (Finding, bool) {
 	f := Finding{What: ARequest, Subject: q.Host, Example: q.URL, By: q.By}
 	u, err := url.Parse(q.URL)
-	if err != nil || originOf(q.URL) == j.stile {
+	if err != nil || j.isStile(q.URL) {
 		return f, false // Stile gates what is asked of itself
 	}
-	if tags := j.tags(func(t *consent.Tag) bool { return j.asks(t, q, u) }); len(tags) > 0 {
+	if tags := j.asked(q.Host, u); len(tags) > 0 {
 		return j.held(f, tags)
 	}
 	if j.own(q.Host) {
 		return f, false
 	}
-	p, third := j.known.Address(asHTTP(u), j.page)
+	p, third := j.anyone.Address(asHTTP(u), j.page)
 	if !third {
 		return f, false
 	}
@@ -120,15 +124,50 @@ func asHTTP(u *url.URL) string {
 	return c.String()
 }
 
-// asks tells whether a request is one of a tag's. A tag on a host that serves the page too, or everybody's files, is known by
-// its own addresses.
-func (j *rules) asks(t *consent.Tag, q *Request, u *url.URL) bool {
-	if q.Host != hosts.Of(j.page) && !shared(q.Host) {
-		return hosts.Nearest(t.Hosts, q.Host) > 0
+// asked are the tags of which an address is one. Where several are at a host, its vendor, its account and its path tell them
+// apart, as far as they do.
+func (j *rules) asked(host string, u *url.URL) []int {
+	p, _ := j.anyone.Address(asHTTP(u), nil)
+	list := j.tags(func(t *consent.Tag) bool {
+		return j.asks(t, host, u) && (p.Vendor == nil || slices.Contains([]string{"", p.Vendor.ID}, j.vendorOf(t)))
+	})
+	list = j.closer(list, func(t *consent.Tag) bool { return p.Account != "" && t.Account == p.Account })
+	return j.closer(list, func(t *consent.Tag) bool { return loads(t, host, u) })
+}
+
+// closer are those of some tags of which more is so, if there are any.
+func (j *rules) closer(tags []int, so func(*consent.Tag) bool) []int {
+	some := slices.DeleteFunc(slices.Clone(tags), func(i int) bool { return !so(&j.site.Tags[i]) })
+	if len(some) == 0 {
+		return tags
 	}
+	return some
+}
+
+// vendorOf is the vendor of a tag: as the file says, else by the tag's address.
+func (j *rules) vendorOf(t *consent.Tag) string {
+	for _, address := range []string{t.Load.Script, t.Load.Pixel} {
+		if p, _ := j.anyone.Address(address, nil); t.Vendor == "" && p.Vendor != nil {
+			return p.Vendor.ID
+		}
+	}
+	return t.Vendor
+}
+
+// asks tells whether a request may be one of a tag's. A tag on a host that serves the page too, or everybody's files, is
+// known by its own addresses.
+func (j *rules) asks(t *consent.Tag, host string, u *url.URL) bool {
+	if host != hosts.Of(j.page) && !shared(host) {
+		return hosts.Nearest(t.Hosts, host) > 0
+	}
+	return loads(t, host, u)
+}
+
+// loads tells whether an address is the one of a tag's script or pixel.
+func loads(t *consent.Tag, host string, u *url.URL) bool {
 	return slices.ContainsFunc([]string{t.Load.Script, t.Load.Pixel}, func(address string) bool {
 		l, err := url.Parse(address)
-		return err == nil && l.Host != "" && hosts.Of(l) == q.Host && l.Path == u.Path
+		return err == nil && l.Host != "" && hosts.Of(l) == host && l.Path == u.Path
 	})
 }
 
@@ -140,8 +179,8 @@ func shared(host string) bool {
 
 func (j *rules) cookie(c *Cookie) (Finding, bool) {
 	f, found := j.kept(c)
-	if found && f.Verdict == Wrong && c.Left && (c.ThirdParty || c.HTTPOnly) {
-		f.Verdict, f.Because = Warning, "it was set while that was accepted, and only the server that set it can delete it"
+	if found && f.Verdict == Wrong && c.Left && !j.always[f.Subject] && (c.ThirdParty || c.HTTPOnly) {
+		f.Verdict, f.Because = Warning, "it was set while that was allowed, and only the server that set it can delete it"
 	}
 	return f, found
 }
@@ -156,7 +195,7 @@ func (j *rules) kept(c *Cookie) (Finding, bool) {
 		if tags := j.tags(func(t *consent.Tag) bool { return reaches(t.Hosts, host) }); len(tags) > 0 {
 			return j.held(f, tags)
 		}
-		p, _ := j.known.Address("https://"+host, j.page)
+		p, _ := j.anyone.Address("https://"+host, j.page)
 		return j.party(f, p)
 	}
 	if tags := j.tags(func(t *consent.Tag) bool { return namesCookie(t.Cookies, c.Name) }); len(tags) > 0 {
@@ -173,12 +212,12 @@ func (j *rules) kept(c *Cookie) (Finding, bool) {
 // by finds what was stored on the page's own site under a name that nobody knows: it belongs to whose script or answer did.
 func (j *rules) by(f Finding) (Finding, bool) {
 	u, err := url.Parse(f.By.URL)
-	if err == nil && u.Host != "" && originOf(f.By.URL) != j.stile {
+	if err == nil && u.Host != "" && !j.isStile(f.By.URL) {
 		host := hosts.Of(u)
-		if tags := j.tags(func(t *consent.Tag) bool { return j.asks(t, &Request{Host: host}, u) }); len(tags) > 0 {
+		if tags := j.asked(host, u); len(tags) > 0 {
 			return j.held(f, tags)
 		}
-		if p, third := j.known.Address(f.By.URL, j.page); third && !j.own(host) && p.Name != "" {
+		if p, third := j.anyone.Address(f.By.URL, j.page); third && !j.own(host) && p.Name != "" {
 			return j.party(f, p)
 		}
 	}
@@ -189,14 +228,14 @@ func (j *rules) by(f Finding) (Finding, bool) {
 func (j *rules) key(k *Key) (Finding, bool) {
 	f := Finding{What: AKey, Subject: fmt.Sprintf("%s %q of %s", k.Kind, k.Name, hostOf(k.Origin)), By: k.By}
 	host := hostOf(k.Origin)
-	if k.Origin == j.stile || j.ours(k.Name, host) {
+	if j.ours(k.Name, host) {
 		return f, false
 	}
 	if !j.own(host) {
 		if tags := j.tags(func(t *consent.Tag) bool { return hosts.Nearest(t.Hosts, host) > 0 }); len(tags) > 0 {
 			return j.held(f, tags)
 		}
-		p, third := j.known.Address(k.Origin, j.page)
+		p, third := j.anyone.Address(k.Origin, j.page)
 		if !third {
 			return f, false
 		}
@@ -211,6 +250,11 @@ func (j *rules) key(k *Key) (Finding, bool) {
 		}
 	}
 	return j.by(f)
+}
+
+// isStile tells whether an address is Stile's own. Its host may be the page's too, and then has anything else beside it.
+func (j *rules) isStile(address string) bool {
+	return j.stile != "" && strings.HasPrefix(address, j.stile)
 }
 
 // ours tells whether something that is kept in the browser is Stile's own.
@@ -253,13 +297,17 @@ func (j *rules) vendor(f Finding, v *vendors.Vendor) (Finding, bool) {
 
 // party finds what belongs to no tag of the site.
 func (j *rules) party(f Finding, p page.Party) (Finding, bool) {
+	// The site's file has the vendor, under a category of its own choice, though not this host or name of the vendor's.
+	if tags := j.tags(func(t *consent.Tag) bool { return p.Vendor != nil && j.vendorOf(t) == p.Vendor.ID }); len(tags) > 0 {
+		return j.held(f, tags)
+	}
 	f.Who, f.Category = p.Name, p.Category
 	switch {
 	case p.Name == "":
 		f.Verdict, f.Because = Warning, "nobody has said what it is"
 	case !j.known.Waits(p), p.Basis == page.ByLibrary && shared(p.Host):
 		return f, false
-	case !j.permits(p.Category):
+	case !j.permits(p):
 		f.Verdict, f.Because = Wrong, j.why(p.Category)
 	case j.site != nil:
 		f.Verdict, f.Because = Warning, "stile.yaml does not name it, so that nothing holds it back after a refusal"
@@ -269,13 +317,18 @@ func (j *rules) party(f Finding, p page.Party) (Finding, bool) {
 	return f, true
 }
 
-// permits tells whether something of a category may be there. Of a category that the site does not have, it may where
-// everything optional may.
-func (j *rules) permits(category string) bool {
+// permits tells whether something may be there. Of a category that the site does not have, it may where everything optional
+// may. Without a file nobody says under which category the site has it: of one that the page does not offer, or that does not
+// bring it though another one does, it may be there as soon as anything may.
+func (j *rules) permits(p page.Party) bool {
 	if j.site == nil {
-		return slices.Contains(j.granted, category)
+		filed, others := j.filed[p.Name]
+		if !slices.Contains(j.offered, p.Category) || others && !slices.Contains(filed, p.Category) {
+			return len(j.granted) > 0
+		}
+		return slices.Contains(j.granted, p.Category)
 	}
-	if v := j.verdict(category); v != nil {
+	if v := j.verdict(p.Category); v != nil {
 		return v.Released
 	}
 	return !slices.ContainsFunc(j.decision.Categories, func(v consent.Verdict) bool { return !v.Released })
@@ -308,16 +361,16 @@ func (j *rules) why(category string) string {
 // whose is the name of whom a request goes to; "" for the page's own site, and where nobody knows.
 func (j *rules) whose(q *Request) string {
 	u, err := url.Parse(q.URL)
-	if err != nil || originOf(q.URL) == j.stile {
+	if err != nil || j.isStile(q.URL) {
 		return ""
 	}
-	if tags := j.tags(func(t *consent.Tag) bool { return j.asks(t, q, u) }); len(tags) > 0 {
+	if tags := j.asked(q.Host, u); len(tags) > 0 {
 		return j.site.Tags[tags[0]].Name
 	}
 	if j.own(q.Host) {
 		return ""
 	}
-	p, _ := j.known.Address(asHTTP(u), j.page)
+	p, _ := j.anyone.Address(asHTTP(u), j.page)
 	return p.Name
 }
 

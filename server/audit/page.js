@@ -9,13 +9,15 @@
     const key = kind + ' ' + name
     if (seen.has(key)) return
     seen.add(key)
-    try { tell(JSON.stringify({ kind, name, origin: location.origin, stack: new Error().stack })) } catch (e) {}
+    try { tell(JSON.stringify({ kind, name, origin: self.origin, stack: new Error().stack })) } catch (e) {}
   }
+  const cookie = (name, domain) => note('cookie', name.trim() + '=;' + (domain || ''))
   const own = Object.getOwnPropertyDescriptor(Document.prototype, 'cookie')
   Object.defineProperty(Document.prototype, 'cookie', {
     ...own,
     set(text) {
-      note('cookie', String(text).split('=')[0].trim())
+      const [pair, ...rest] = String(text).split(';')
+      cookie(pair.split('=')[0], rest.find(part => /^\s*domain\s*=/i.test(part)))
       return own.set.call(this, text)
     },
   })
@@ -27,7 +29,7 @@
       return was.apply(this, args)
     } }[name]
   }
-  before(window.CookieStore?.prototype, 'set', first => note('cookie', String(first?.name ?? first)))
+  before(window.CookieStore?.prototype, 'set', first => cookie(String(first?.name ?? first), first?.domain && 'domain=' + first.domain))
   before(Storage.prototype, 'setItem', function (name) {
     note(this === window.localStorage ? 'localStorage' : 'sessionStorage', String(name))
   })

@@ -3,7 +3,7 @@ package audit
 import (
 	_ "embed"
 	"encoding/base64"
-	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -74,12 +74,12 @@ func (c *Cookie) lasts() string {
 	switch {
 	case c.Days <= 0:
 		return "until the browser is closed"
+	case c.Days < 1.0/24:
+		return count(int(math.Round(c.Days*1440)), "minute")
 	case c.Days < 1:
-		return "under a day"
-	case c.Days < 1.5:
-		return "1 day"
+		return count(int(math.Round(c.Days*24)), "hour")
 	}
-	return fmt.Sprintf("%.0f days", c.Days)
+	return count(int(math.Round(c.Days)), "day")
 }
 
 func (c *Cookie) kind() string {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -25,6 +26,7 @@ import (
 // tab is a tab of a visitor of its own.
 type tab struct {
 	ctx     context.Context
+	b       *chrome
 	o       *Options
 	watch   *watch
 	headers map[string]string
@@ -74,6 +76,10 @@ func (b *chrome) state(s *step) (*State, *seen, error) {
 		if err := t.again(); err != nil {
 			return nil, nil, err
 		}
+	}
+	t.stir()
+	if err := t.calm(t.o.Quiet); err != nil {
+		return nil, nil, err
 	}
 	now, err := t.look()
 	if err != nil {
@@ -135,7 +141,7 @@ func (t *tab) collect(out *State, now *seen, old []*network.Cookie) error {
 	out.Cookies = []Cookie{}
 	for _, c := range cookies {
 		out.Cookies = append(out.Cookies, Cookie{
-			Name: c.Name, Domain: c.Domain, Days: days(c, t.o.Now()), HTTPOnly: c.HTTPOnly, By: t.watch.setter("cookie " + c.Name),
+			Name: c.Name, Domain: c.Domain, Days: days(c, t.o.Now()), HTTPOnly: c.HTTPOnly, By: t.watch.setter(cookieAt(c.Name, c.Domain)),
 			ThirdParty: !sameSite(strings.TrimPrefix(c.Domain, "."), at.Hostname()),
 			Left: slices.ContainsFunc(old, func(o *network.Cookie) bool {
 				return o.Name == c.Name && o.Domain == c.Domain && o.Path == c.Path && o.Value == c.Value && o.Expires == c.Expires
@@ -149,13 +155,16 @@ func (t *tab) collect(out *State, now *seen, old []*network.Cookie) error {
 	return nil
 }
 
-// days is how long a cookie will be kept, to a tenth.
+// days is how long a cookie will be kept: to a tenth, and under a day to a minute, of which there is at least one.
 func days(c *network.Cookie, now time.Time) float64 {
 	if c.Session {
 		return 0
 	}
 	left := c.Expires - float64(now.Unix())
-	return float64(int64(left/8640+0.5)) / 10
+	if left < 86400 {
+		return max(1, math.Round(left/60)) / 1440
+	}
+	return math.Round(left/8640) / 10
 }
 
 func (t *tab) jar() ([]*network.Cookie, error) {
@@ -171,7 +180,7 @@ var pageScript string
 
 // open opens a tab with a profile of its own, in which everything is noted.
 func (b *chrome) open() (*tab, context.CancelFunc, error) {
-	t := &tab{o: b.o, watch: newWatch(b.binding), headers: map[string]string{}}
+	t := &tab{b: b, o: b.o, watch: newWatch(b.binding), headers: map[string]string{}}
 	for name, value := range b.o.Headers {
 		t.headers[name] = value
 	}
@@ -195,9 +204,7 @@ func (b *chrome) open() (*tab, context.CancelFunc, error) {
 		_, err = chromedp.Call(ctx, network.SetBypassServiceWorker, network.SetBypassServiceWorkerParams{Bypass: true})
 	}
 	if err == nil {
-		// A worker waits until it is listened to.
-		flat := true
-		_, err = chromedp.Call(ctx, target.SetAutoAttach, target.SetAutoAttachParams{AutoAttach: true, WaitForDebuggerOnStart: true, Flatten: &flat})
+		err = holdWorkers(ctx)
 	}
 	if err == nil {
 		err = t.sendHeaders()
@@ -218,6 +225,16 @@ func (t *tab) sendHeaders() error {
 	return err
 }
 
+// holdWorkers lets each worker that a page or a worker starts wait until it is listened to. A service or a shared worker
+// would not answer while it is held, and a window would have its opener wait with it: those are not.
+func holdWorkers(ctx context.Context) error {
+	flat := true
+	_, err := chromedp.Call(ctx, target.SetAutoAttach, target.SetAutoAttachParams{AutoAttach: true, WaitForDebuggerOnStart: true, Flatten: &flat, Filter: target.Filter{
+		{Exclude: true, Type: "browser"}, {Exclude: true, Type: "tab"}, {Exclude: true, Type: "page"}, {Exclude: true, Type: "service_worker"}, {Exclude: true, Type: "shared_worker"}, {},
+	}})
+	return err
+}
+
 // answer does what some events ask for. It runs where they are read, so that what takes a command gets a goroutine, which
 // ends with the tab.
 func (t *tab) answer(e any) {
@@ -232,17 +249,30 @@ func (t *tab) answer(e any) {
 			t.watch.hold(id, e.TargetInfo.URL)
 			go t.worker(e.TargetInfo.TargetID, id)
 		}
+	case *target.EventTargetCreated:
+		kind, _ := strings.CutSuffix(e.TargetInfo.Type, "_worker") // a worker of the page's own is just a "worker"
+		if kind != e.TargetInfo.Type && e.TargetInfo.BrowserContextID == chromedp.FromContext(t.ctx).BrowserContextID {
+			t.b.note("The page has a " + kind + " worker (" + Short(e.TargetInfo.URL) + "). What that asks for at its start may not have been seen.")
+			t.watch.started(e.TargetInfo.URL)
+			go t.worker(e.TargetInfo.TargetID, "")
+		}
+	case *page.EventWindowOpen:
+		t.b.note("The page opens a window by itself (" + Short(e.URL) + "), which was kept from opening, as browsers do.")
 	}
 }
 
-// worker listens to a worker of the page until the tab ends. One that ended before is none. The page is not quiet before the
-// worker may begin.
+// worker listens to a worker of the page, and to those that it starts, until the tab ends. One that ended before is none. The
+// page is not quiet before a worker that is held may begin.
 func (t *tab) worker(id target.ID, held network.RequestID) {
 	defer t.watch.release(held)
-	ctx, cancel := chromedp.NewContext(t.ctx, chromedp.WithTargetID(id), chromedp.WithListener(t.watch.event))
+	ctx, cancel := chromedp.NewContext(t.ctx, chromedp.WithTargetID(id), chromedp.WithListener(func(e any) {
+		t.watch.event(e)
+		t.answer(e)
+	}))
 	defer cancel()
 	err := chromedp.Do(ctx)
 	if err == nil {
+		_ = holdWorkers(ctx) // of a kind that can start none it is refused
 		_, err = chromedp.Call(ctx, runtime.RunIfWaitingForDebugger, cdp.Empty{})
 	}
 	t.watch.release(held)
@@ -282,14 +312,39 @@ func (t *tab) load(address string) error {
 	case r.ErrorText != "":
 		return fmt.Errorf("%s %s", address, trouble(r.ErrorText))
 	}
-	if err := t.watch.quiet(ctx, t.o.Quiet); err != nil {
-		return t.slow(err)
+	if err := t.calm(t.short()); err != nil {
+		return err
 	}
 	if status := t.watch.status(); status >= http.StatusBadRequest {
 		return fmt.Errorf("%s answers %d %s", address, status, http.StatusText(int(status)))
 	}
 	return nil
 }
+
+// calm waits until the page is quiet. One that does not get quiet is taken as it is then, which the report says; it is not
+// waited for as long again.
+func (t *tab) calm(long time.Duration) error {
+	bound := t.o.Timeout
+	if t.b.restless {
+		bound = min(bound, long+restlessTime)
+	}
+	ctx, cancel := context.WithTimeout(t.ctx, bound)
+	defer cancel()
+	if err := t.watch.quiet(ctx, long); err == nil || t.ctx.Err() != nil {
+		return err
+	}
+	if !t.b.restless {
+		t.b.restless = true
+		t.b.note(fmt.Sprintf("The page never got quiet in %v (--timeout): %s. It was taken as it was then, and what it asked for later is not here.", bound, t.watch.busy()))
+	}
+	return nil
+}
+
+// restlessTime is how much longer is waited for a page that is known not to get quiet.
+const restlessTime = 3 * time.Second
+
+// short is how long a page has to be quiet before something is done with it.
+func (t *tab) short() time.Duration { return min(t.o.Quiet, 500*time.Millisecond) }
 
 // slow says how long was waited where that is why something failed.
 func (t *tab) slow(err error) error {
@@ -307,8 +362,8 @@ func (t *tab) again() error {
 	if _, err := chromedp.Call(ctx, page.Navigate, page.NavigateParams{URL: "about:blank"}); err != nil { // else "#..." would be no page view
 		return err
 	}
-	if err := t.watch.quiet(ctx, 0); err != nil {
-		return t.slow(err)
+	if err := t.calm(0); err != nil {
+		return err
 	}
 	return t.load(t.o.Address.String())
 }
@@ -399,10 +454,10 @@ func evaluate(ctx context.Context, p runtime.EvaluateParams, to any) error {
 // keeping lists what a document's origin keeps. One that may keep nothing has nothing.
 const keeping = `(async () => {
 	const list = []
-	const of = (kind, store) => { try { for (const name of Object.keys(store())) list.push({kind, name, origin: location.origin}) } catch (e) {} }
+	const of = (kind, store) => { try { for (const name of Object.keys(store())) list.push({kind, name, origin: self.origin}) } catch (e) {} }
 	of('localStorage', () => localStorage)
 	of('sessionStorage', () => sessionStorage)
-	try { for (const {name} of await indexedDB.databases()) list.push({kind: 'IndexedDB', name, origin: location.origin}) } catch (e) {}
+	try { for (const {name} of await indexedDB.databases()) list.push({kind: 'IndexedDB', name, origin: self.origin}) } catch (e) {}
 	return list
 })()`
 

@@ -28,7 +28,8 @@ type watch struct {
 	requests []*Request
 	last     map[network.RequestID]*Request // the newest of a chain of redirects
 	flying   map[network.RequestID]cdp.LoaderID
-	setters  map[string]Origin                                             // by what and name, the first that set it
+	setters  map[string]Origin                                             // by what, where and name, the first that set it
+	apart    map[string]bool                                               // addresses of workers that are not the page's own
 	choices  []*Request                                                    // that were sent to Stile
 	early    map[network.RequestID]*network.EventResponseReceivedExtraInfo // that came before their request
 	loaded   bool
@@ -39,7 +40,7 @@ type watch struct {
 func newWatch(binding string) *watch {
 	return &watch{
 		binding: binding, last: map[network.RequestID]*Request{}, flying: map[network.RequestID]cdp.LoaderID{}, setters: map[string]Origin{},
-		early: map[network.RequestID]*network.EventResponseReceivedExtraInfo{}, changed: make(chan struct{}),
+		apart: map[string]bool{}, early: map[network.RequestID]*network.EventResponseReceivedExtraInfo{}, changed: make(chan struct{}),
 	}
 }
 
@@ -108,6 +109,19 @@ func (w *watch) release(id network.RequestID) {
 	w.wake()
 }
 
+// started takes a worker's script from what is waited for: nobody tells the page that it is there. It may be asked for later.
+func (w *watch) started(address string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.apart[address] = true
+	for id := range w.flying {
+		if w.last[id].URL == address {
+			delete(w.flying, id)
+		}
+	}
+	w.wake()
+}
+
 func (w *watch) sent(e *network.EventRequestWillBeSent) {
 	by := originBy(e.Initiator)
 	if q := w.last[e.RequestID]; q != nil && e.RedirectResponse != nil {
@@ -118,7 +132,9 @@ func (w *watch) sent(e *network.EventRequestWillBeSent) {
 	if !w.add(e.RequestID, q) {
 		return
 	}
-	w.flying[e.RequestID] = e.LoaderID
+	if !w.apart[q.URL] {
+		w.flying[e.RequestID] = e.LoaderID
+	}
 	w.stays(e.RequestID, e.Type)
 }
 
@@ -173,10 +189,31 @@ func (w *watch) setCookies(e *network.EventResponseReceivedExtraInfo) {
 			continue
 		}
 		for line := range strings.Lines(text) {
-			cookie, _, _ := strings.Cut(line, "=")
-			w.set("cookie "+strings.TrimSpace(cookie), Origin{Kind: "response", URL: q.URL})
+			w.setCookie(line, q.URL, Origin{Kind: "response", URL: q.URL})
 		}
 	}
+}
+
+// setCookie notes who set a cookie, as it is written in a header or to document.cookie, at an address.
+func (w *watch) setCookie(text, address string, by Origin) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return
+	}
+	name, rest, _ := strings.Cut(text, "=")
+	domain := u.Hostname()
+	for part := range strings.SplitSeq(rest, ";") {
+		key, value, _ := strings.Cut(part, "=")
+		if value = strings.ToLower(strings.TrimPrefix(strings.TrimSpace(value), ".")); value != "" && strings.EqualFold(strings.TrimSpace(key), "domain") {
+			domain = value
+		}
+	}
+	w.set(cookieAt(strings.TrimSpace(name), domain), by)
+}
+
+// cookieAt is how a cookie is named among the setters.
+func cookieAt(name, domain string) string {
+	return "cookie " + strings.TrimPrefix(domain, ".") + " " + name
 }
 
 func (w *watch) set(what string, by Origin) {
@@ -197,7 +234,7 @@ func (w *watch) told(e *runtime.EventBindingCalled) {
 		by.Line, _ = strconv.Atoi(m[2])
 	}
 	if said.Kind == "cookie" {
-		w.set("cookie "+said.Name, by)
+		w.setCookie(said.Name, said.Origin, by)
 		return
 	}
 	w.set(said.Kind+" "+said.Origin+" "+said.Name, by)
@@ -261,7 +298,7 @@ func (w *watch) until(ctx context.Context, so func() bool) error {
 func (w *watch) quiet(ctx context.Context, long time.Duration) error {
 	for {
 		if err := w.until(ctx, func() bool { return w.loaded && len(w.flying) == 0 }); err != nil {
-			return w.never(err)
+			return err
 		}
 		w.mu.Lock()
 		changed := w.changed
@@ -274,31 +311,29 @@ func (w *watch) quiet(ctx context.Context, long time.Duration) error {
 			rest.Stop()
 		case <-ctx.Done():
 			rest.Stop()
-			return w.never(ctx.Err())
+			return ctx.Err()
 		}
 	}
 }
 
-// never says what a page that does not get quiet still waits for.
-func (w *watch) never(err error) error {
+// busy says what a page that does not get quiet is about.
+func (w *watch) busy() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var waits []string
 	for id := range w.flying {
-		waits = append(waits, w.last[id].URL)
+		waits = append(waits, Short(w.last[id].URL))
 	}
 	slices.Sort(waits)
 	switch {
 	case len(waits) > 1:
-		return fmt.Errorf("the page never got quiet: it waits for %s and %d more: %w", waits[0], len(waits)-1, err)
+		return fmt.Sprintf("it waits for %s and %d more", waits[0], len(waits)-1)
 	case len(waits) == 1:
-		return fmt.Errorf("the page never got quiet: it waits for %s: %w", waits[0], err)
-	case !w.loaded:
-		return fmt.Errorf("the page did not finish loading: %w", err)
-	case len(w.requests) > 0:
-		return fmt.Errorf("the page never got quiet: it asks again and again, at last for %s: %w", w.requests[len(w.requests)-1].URL, err)
+		return "it waits for " + waits[0]
+	case !w.loaded || len(w.requests) == 0:
+		return "it does not finish loading"
 	}
-	return fmt.Errorf("the page never got quiet: %w", err)
+	return "it asks again and again, at last for " + Short(w.requests[len(w.requests)-1].URL)
 }
 
 // taken are the requests so far, the caller's own.

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -62,7 +63,7 @@ func (r *Report) Others(s *State) (n int) {
 
 // other tells whether a request went to another host than the page's site and its Stile. A tag's is another wherever it is.
 func (r *Report) other(q *Request) bool {
-	return q.Who != "" || !sameSite(q.Host, hostOf(r.Page)) && q.Host != hostOf(r.Stile)
+	return q.Who != "" || !sameSite(q.Host, hostOf(r.Page)) && (r.Stile == "" || !strings.HasPrefix(q.URL, folderOf(r.Stile)))
 }
 
 // longest is of an address for people, in characters.
