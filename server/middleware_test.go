@@ -218,7 +218,11 @@ func TestPageIsGated(t *testing.T) {
 				_, _ = io.WriteString(w, tagged[i:i+1])
 			}
 		},
-		"Shift JIS": writes("text/html; charset=shift_jis", tagged),
+		"Shift JIS":      writes("text/html; charset=shift_jis", tagged),
+		"in no coding":   writes("text/html", tagged, "Content-Encoding", "identity"),
+		"in none":        writes("text/html", tagged, "Content-Encoding", "none"),
+		"in UTF-8":       writes("text/html", tagged, "Content-Encoding", "UTF-8"),
+		"sniffed, in it": writes("", tagged, "Content-Encoding", "UTF-8"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFront(t, site)
@@ -256,6 +260,8 @@ func TestNoPagePasses(t *testing.T) {
 		},
 		"a picture":       {site: writes("text/html", "\x89PNG\x0d\x0a\x1a\x0a<img>"), body: "\x89PNG\x0d\x0a\x1a\x0a<img>", said: "image/png"},
 		"zstd":            {site: writes("text/html", "(\xb5/\xfd", "Content-Encoding", "zstd"), body: "(\xb5/\xfd", said: "zstd"},
+		"zstd and more":   {site: writes("text/html", "(\xb5/\xfd", "Content-Encoding", "identity", "Content-Encoding", "zstd"), body: "(\xb5/\xfd", said: "zstd"},
+		"odd coding":      {site: writes("text/html", "\x01<img>", "Content-Encoding", "exi"), body: "\x01<img>", said: "octet-stream"},
 		"data for script": {site: writes("text/html", ` {"a":"<b>"}`), headers: []string{"Accept", "*/*", "Sec-Fetch-Dest", "empty"}, body: ` {"a":"<b>"}`, said: "data"},
 		"no content": {site: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
@@ -278,6 +284,23 @@ func TestNoPagePasses(t *testing.T) {
 				t.Errorf("the log says %s", f.log)
 			}
 		})
+	}
+}
+
+// Nobody is sent a page in a coding in which it cannot be gated: a cache would give it to others.
+func TestAsksForWhatCanBeGated(t *testing.T) {
+	asked := ""
+	f := newFront(t, func(_ http.ResponseWriter, r *http.Request) { asked = strings.Join(r.Header["Accept-Encoding"], "|") })
+	for _, headers := range [][]string{
+		{}, {"Accept", "*/*"}, {"Accept", "*/*", "Sec-Fetch-Dest", "empty"}, {"Accept", "image/*", "Sec-Fetch-Dest", "image"}, {"Accept", ""},
+	} {
+		f.get("/", append(headers, "Accept-Encoding", "gzip, deflate, br, zstd")...)
+		if asked != "br, gzip, deflate, identity" {
+			t.Errorf("%v: the handler is asked for %q", headers, asked)
+		}
+	}
+	if f.get("/", "Accept", "*/*"); asked != "" {
+		t.Errorf("without Accept-Encoding the handler is asked for %q", asked)
 	}
 }
 

@@ -28,6 +28,7 @@ type pageBody struct {
 	unpack  *unpacker // nil: it is not packed
 	charset bool      // the header says which, and it can be gated
 	fetched bool      // by a script
+	odd     bool      // in a coding that no browser knows
 	begin   func() *page.Writer
 	passes  func(why string)
 
@@ -37,9 +38,9 @@ type pageBody struct {
 	release func()
 }
 
-func newPageBody(answer io.Writer, coding string, charset, fetched bool, begin func() *page.Writer, passes func(string)) *pageBody {
+func newPageBody(answer io.Writer, h http.Header, charset, fetched bool, begin func() *page.Writer, passes func(string)) *pageBody {
 	b := &pageBody{to: answer, charset: charset, fetched: fetched, begin: begin, passes: passes, release: func() {}}
-	if c, found := codings[strings.ToLower(strings.TrimSpace(coding))]; found {
+	if c, found := codings[coded(h)]; found {
 		b.coder, _ = c.pool.Get().(coder)
 		b.coder.Reset(answer)
 		b.to = b.coder
@@ -49,6 +50,8 @@ func newPageBody(answer io.Writer, coding string, charset, fetched bool, begin f
 			b.coder.Reset(io.Discard)
 			c.pool.Put(b.coder)
 		})
+	} else {
+		b.odd = h.Get("Content-Encoding") != "" && !strings.EqualFold(h.Get("Content-Encoding"), "identity")
 	}
 	return b
 }
@@ -120,7 +123,7 @@ func (b *pageBody) why() string {
 	}
 	kind := http.DetectContentType(b.head)
 	switch text := bytes.TrimLeft(bytes.TrimPrefix(b.head, []byte("\xef\xbb\xbf")), " \t\r\n\f"); {
-	case !strings.HasPrefix(kind, "text/") && kind != "application/octet-stream": // a picture, a PDF, an archive
+	case !strings.HasPrefix(kind, "text/") && (b.odd || kind != "application/octet-stream"): // a picture, a PDF, an archive
 		return "it is " + kind
 	case b.fetched && len(text) > 0 && (text[0] == '{' || text[0] == '['):
 		return "it is data that a script asked for"
@@ -244,11 +247,16 @@ func inflate(r io.Reader) (io.Reader, error) {
 	return flate.NewReader(r), nil
 }
 
-// decodable tells whether a Content-Encoding is none, or one of those.
-func decodable(encoding string) bool {
-	name := strings.ToLower(strings.TrimSpace(encoding))
-	_, found := codings[name]
-	return found || name == "" || name == "identity"
+// coded is the Content-Encoding of an answer as browsers read it: of a name that none of them knows (none, utf-8) they take no
+// notice.
+func coded(h http.Header) string {
+	list := strings.ToLower(strings.TrimSpace(strings.Join(h.Values("Content-Encoding"), ", ")))
+	for _, name := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' }) {
+		if codings[name].pool != nil || slices.Contains([]string{"zstd", "dcb", "dcz", "compress", "x-compress"}, name) {
+			return list
+		}
+	}
+	return ""
 }
 
 // unpacker unpacks what is written to it. What unpacks wants to read, and what answers writes: so the reading is a coroutine,

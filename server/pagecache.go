@@ -25,10 +25,11 @@ func addMark(h http.Header, mark string) {
 }
 
 // condition is the request as the handler gets it: with its own ETags, without those of pages that were gated otherwise, and
-// for nothing that a page could not be gated in.
+// for nothing that a page could not be gated in. That holds for a script's and a picture's request as well: a cache that many
+// share gives the answer to whoever goes to the page next.
 func (w *pageWriter) condition(r *http.Request) *http.Request {
 	wanted := wantsPage(r)
-	if !wanted && r.Header["If-None-Match"] == nil && r.Header["If-Match"] == nil && r.Header["If-Range"] == nil {
+	if !wanted && r.Header["Accept-Encoding"] == nil && r.Header["If-None-Match"] == nil && r.Header["If-Match"] == nil && r.Header["If-Range"] == nil {
 		return r
 	}
 	r.Header = r.Header.Clone()
@@ -47,9 +48,7 @@ func (w *pageWriter) condition(r *http.Request) *http.Request {
 		h.Del("Range")
 		h.Del("If-Range")
 	}
-	if wanted {
-		w.accept(h)
-	}
+	accept(h)
 	return r
 }
 
@@ -79,8 +78,8 @@ func (w *pageWriter) unmark(h http.Header, list string, wanted bool) (marked boo
 	return marked
 }
 
-// accept asks for a page in a coding in which it can be gated.
-func (w *pageWriter) accept(h http.Header) {
+// accept asks for what may be a page in a coding in which it can be gated.
+func accept(h http.Header) {
 	given := strings.Join(h.Values("Accept-Encoding"), ",")
 	if given == "" {
 		return

@@ -128,7 +128,7 @@ func (w *pageWriter) begin(first []byte) {
 func (w *pageWriter) isPage(first []byte) bool {
 	h := w.Header()
 	given := h.Get("Content-Type")
-	if given == "" && h.Get("Content-Encoding") == "" {
+	if given == "" && coded(h) == "" {
 		if len(first) == 0 {
 			return false
 		}
@@ -154,8 +154,9 @@ func (w *pageWriter) isPage(first []byte) bool {
 	case unreadable8(params["charset"]):
 		w.passes("its charset is " + params["charset"])
 		return false
-	case !decodable(h.Get("Content-Encoding")):
-		w.passes("its Content-Encoding is " + h.Get("Content-Encoding"))
+	}
+	if packed := coded(h); packed != "" && codings[packed].pool == nil {
+		w.passes("its Content-Encoding is " + packed)
 		return false
 	}
 	return true
@@ -186,7 +187,7 @@ func (w *pageWriter) beginPage() {
 		return
 	}
 	charset := strings.Contains(strings.ToLower(h.Get("Content-Type")), "charset")
-	w.body = newPageBody(w.ResponseWriter, h.Get("Content-Encoding"), charset, fetched(w.request), func() *page.Writer {
+	w.body = newPageBody(w.ResponseWriter, h, charset, fetched(w.request), func() *page.Writer {
 		return w.site.gate.Writer(w.body.to, address, nonce)
 	}, w.passes)
 }
