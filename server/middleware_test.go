@@ -463,6 +463,47 @@ func TestETag(t *testing.T) {
 	}
 }
 
+// What a browser is told of a page that it has takes the place of what it was told with the page: it is gated as that was.
+func TestNotModifiedIsGated(t *testing.T) {
+	const own = "script-src 'nonce-abc' 'self'"
+	for name, again := range map[string]bool{"with its policy": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			f := newFront(t, func(w http.ResponseWriter, r *http.Request) {
+				h := w.Header()
+				for name, value := range map[string]string{
+					"Link": `<https://pixel.example/a.js>; rel=preload, </own.css>; rel=preload`, "Cache-Control": "public, max-age=600", "Etag": `"a"`,
+					"Last-Modified": "Mon, 23 Nov 2026 11:00:00 GMT", "Content-Type": "text/html",
+				} {
+					h.Set(name, value)
+				}
+				known := r.Header.Get("If-None-Match") == `"a"`
+				if !known || again {
+					h.Set("Content-Security-Policy", own)
+				}
+				if known {
+					w.WriteHeader(http.StatusNotModified)
+					return
+				}
+				_, _ = io.WriteString(w, tagged)
+			}, func(o *MiddlewareOptions) { o.CSP = CSPEnforce })
+			page, _ := f.get("/")
+			same, _ := f.get("/", "If-None-Match", page.Header.Get("Etag"))
+			if same.StatusCode != http.StatusNotModified {
+				t.Fatalf("status %d", same.StatusCode)
+			}
+			for _, name := range []string{"Link", "Cache-Control", "Vary", "Etag", "Last-Modified", "Content-Security-Policy"} {
+				want := strings.Join(page.Header.Values(name), " | ")
+				if name == "Content-Security-Policy" && !again {
+					want = "" // the browser keeps those that it has
+				}
+				if got := strings.Join(same.Header.Values(name), " | "); got != want {
+					t.Errorf("%s is %q, with the page it was %q", name, got, want)
+				}
+			}
+		})
+	}
+}
+
 // Whatever ETag a handler has, it gets that back from a browser that has the gated page, and none from one that has another.
 func TestETagComesBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

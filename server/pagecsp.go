@@ -25,11 +25,14 @@ func (m *Middleware) policy(v *pageVisitor, nonce string) string {
 
 // addPolicy adds a policy beside those that the page has: browsers hold to each.
 func (m *Middleware) addPolicy(h http.Header, policy string) {
-	name := "Content-Security-Policy"
+	h.Add(m.policyName(), policy)
+}
+
+func (m *Middleware) policyName() string {
 	if m.options.CSP == CSPReport {
-		name += "-Report-Only"
+		return "Content-Security-Policy-Report-Only"
 	}
-	h.Add(name, policy)
+	return "Content-Security-Policy"
 }
 
 // extend adds the sources of another policy's directives to those of a policy. A directive that it has not begins with what

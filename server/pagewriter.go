@@ -114,7 +114,7 @@ func (w *pageWriter) begin(first []byte) {
 	switch {
 	case w.status == http.StatusNotModified:
 		if w.matched {
-			addMark(h, w.mark)
+			w.samePage()
 		}
 		h.Del("Content-Length")
 	case w.isPage(first) && w.status != http.StatusSwitchingProtocols:
@@ -169,18 +169,35 @@ func (w *pageWriter) passes(why string) {
 	}
 }
 
-// beginPage is for the header of a page: what is said of its bytes does not hold any more.
-func (w *pageWriter) beginPage() {
+// headPage is for the header of a page: what is said of its bytes does not hold any more.
+func (w *pageWriter) headPage(address *url.URL) {
 	h := w.Header()
-	address := w.address()
 	for _, name := range []string{"Content-Length", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest", "Last-Modified", "Accept-Ranges"} {
 		h.Del(name)
 	}
 	addMark(h, w.mark)
 	w.site.holdLinks(h, address, w.m.options.Unknown)
-	nonce := nonceOf(h)
 	if w.m.options.CSP != CSPOff {
 		keepPrivate(h)
+	}
+}
+
+// samePage is for the header by which a browser goes on with the gated page that it has: it takes the place of the one that it
+// has, name by name. The page's policy is the same still, or its ETag would be another; beside a new one of the site it is
+// said again.
+func (w *pageWriter) samePage() {
+	w.headPage(w.address())
+	if h := w.Header(); w.m.options.CSP != CSPOff && h[w.m.policyName()] != nil {
+		w.m.addPolicy(h, w.m.policy(w.visitor, nonceOf(h)))
+	}
+}
+
+func (w *pageWriter) beginPage() {
+	h := w.Header()
+	address := w.address()
+	w.headPage(address)
+	nonce := nonceOf(h)
+	if w.m.options.CSP != CSPOff {
 		w.m.addPolicy(h, w.m.policy(w.visitor, nonce))
 	}
 	if !w.hasBody() {
