@@ -341,6 +341,27 @@ func TestKeepsCompression(t *testing.T) {
 	}
 }
 
+// What stands behind the end of a packed page is nothing; several gzip members are one page.
+func TestBehindTheEnd(t *testing.T) {
+	for _, coding := range []string{"gzip", "deflate", "br"} {
+		for _, more := range []string{"\n", "\x00\x00\x00\x00", "<!-- 1.2 s -->", "\x1f\x8b"} {
+			f := newFront(t, writes("text/html", pack(t, coding, tagged)+more, "Content-Encoding", coding))
+			_, body := f.get("/")
+			if gated(t, unpack(t, coding, body)); t.Failed() {
+				t.Fatalf("%s with %q", coding, more)
+			}
+		}
+	}
+	beginning, end, _ := strings.Cut(tagged, "<p>")
+	f := newFront(t, writes("text/html", pack(t, "gzip", beginning)+pack(t, "gzip", "<p>"+end)+"\n", "Content-Encoding", "gzip"))
+	_, body := f.get("/")
+	gated(t, unpack(t, "gzip", body))
+	cut := newFront(t, writes("text/html", pack(t, "gzip", beginning)+"\x1f\x8b\x08\x00", "Content-Encoding", "gzip"))
+	if _, body, err := cut.ask(http.MethodGet, "/"); err == nil {
+		t.Errorf("without its second half it ended as if it were whole: %q", body)
+	}
+}
+
 // What is flushed is there before the handler goes on, packed or not.
 func TestStreams(t *testing.T) {
 	for _, coding := range []string{"", "gzip", "br", "deflate"} {

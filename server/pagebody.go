@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"bytes"
 	"compress/flate"
 	"compress/gzip"
@@ -210,8 +211,7 @@ func pool(level int, make func(io.Writer, int) (coder, error)) *sync.Pool {
 }
 
 var codings = func() map[string]coding {
-	open := func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) }
-	zipped := coding{open, pool(gzipLevel, func(w io.Writer, n int) (coder, error) { return gzip.NewWriterLevel(w, n) })}
+	zipped := coding{gunzip, pool(gzipLevel, func(w io.Writer, n int) (coder, error) { return gzip.NewWriterLevel(w, n) })}
 	return map[string]coding{
 		"gzip": zipped, "x-gzip": zipped,
 		"br": {
@@ -221,6 +221,40 @@ var codings = func() map[string]coding {
 		"deflate": {inflate, pool(gzipLevel, func(w io.Writer, n int) (coder, error) { return zlib.NewWriterLevel(w, n) })},
 	}
 }()
+
+// gunzip reads the members of a gzip file one by one. What stands behind the last, a line or zeros, is nothing to browsers.
+func gunzip(r io.Reader) (io.Reader, error) {
+	from := bufio.NewReader(r)
+	z, err := gzip.NewReader(from)
+	if err != nil {
+		return nil, err
+	}
+	z.Multistream(false)
+	return &gzipReader{z, from}, nil
+}
+
+type gzipReader struct {
+	*gzip.Reader
+	from *bufio.Reader
+}
+
+func (r *gzipReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	switch {
+	case !errors.Is(err, io.EOF):
+		return n, err
+	case n > 0:
+		return n, nil // what follows may be long in coming
+	}
+	if next, _ := r.from.Peek(3); string(next) != "\x1f\x8b\x08" {
+		return 0, io.EOF
+	}
+	if err := r.Reset(r.from); err != nil {
+		return 0, ended(err)
+	}
+	r.Multistream(false)
+	return 0, nil
+}
 
 // brotliReader takes what stands behind the end of the packed page for nothing. brotli.Reader has an error for it, which it
 // gives as well where its input came a few bytes at a time; all has been unpacked by then.
