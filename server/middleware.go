@@ -25,6 +25,7 @@ import (
 	"github.com/stilehq/stile/server/config"
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/cookie"
+	"github.com/stilehq/stile/server/hosts"
 	"github.com/stilehq/stile/server/keys"
 	"github.com/stilehq/stile/server/page"
 	"github.com/stilehq/stile/server/region"
@@ -90,6 +91,7 @@ type gatedSite struct {
 	*consent.Site
 	judge  *page.Judge
 	gate   *page.Gate
+	part   *page.Gate // of a page, which a script asked for: without Stile's tag
 	codec  *cookie.Codec
 	region func(*http.Request) string
 	mark   string // in the ETags of its pages: another one where they are gated otherwise
@@ -194,9 +196,13 @@ func (o *PageOptions) gated(site *consent.Site, library *vendors.Library, codec 
 	}
 	own := *site
 	own.Own = append(slices.Clone(site.Own), o.Own...)
-	g := &gatedSite{Site: &own, codec: codec, region: where, judge: page.NewJudge(&own, library)}
 	script := cmp.Or(o.Script, "/stile/"+site.Name+".js")
+	if u, err := url.Parse(script); err == nil && u.Host != "" {
+		own.Own = append(own.Own, hosts.Of(u))
+	}
+	g := &gatedSite{Site: &own, codec: codec, region: where, judge: page.NewJudge(&own, library)}
 	g.gate = page.NewGate(g.judge, page.GateOptions{Script: script, Unknown: o.Unknown})
+	g.part = page.NewGate(g.judge, page.GateOptions{Unknown: o.Unknown})
 	text, err := json.Marshal(&own)
 	if err != nil {
 		return nil, fmt.Errorf("naming the state of site %s: %w", site.Name, err)

@@ -287,6 +287,48 @@ func TestNoPagePasses(t *testing.T) {
 	}
 }
 
+// What a script asks for may be labelled HTML and be none, or a part of a page: it gets no tag of Stile's, and its own wait.
+func TestPartsOfPages(t *testing.T) {
+	text := ""
+	f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, text)
+	})
+	scripts := [][]string{
+		{"Sec-Fetch-Dest", "empty"}, {"Sec-Fetch-Dest", "empty", "Accept", "*/*"}, {"X-Requested-With", "XMLHttpRequest"}, {"Accept", "*/*"}, {"Accept", ""},
+	}
+	for _, headers := range scripts {
+		for _, text = range []string{"0", "OK", `"ok"`, ` {"a":"<b>"}`, "[1]", "<tr><td>1</td></tr>", "<p>Words</p>", "<!-- a <html> --><li>", "<header>"} {
+			if _, body := f.get("/", headers...); body != text {
+				t.Errorf("%v: %q came out as %q", headers, text, body)
+			}
+		}
+		for _, text = range []string{tagged, "\ufeff <?xml version='1.0'?><!-- a --><HTML>" + tagged, "<head></head>" + tagged} {
+			_, body := f.get("/", headers...)
+			gated(t, body)
+		}
+		text = `<p>Words</p><img src="https://pixel.example/p.gif">`
+		if _, body := f.get("/", headers...); strings.Contains(body, ` src="https://pixel`) || strings.Contains(body, "/stile/") {
+			t.Errorf("%v: a part came out as %q", headers, body)
+		}
+	}
+	text = "Words"
+	for _, headers := range [][]string{{}, {"Sec-Fetch-Dest", "document", "X-Requested-With", "app.example"}, {"Sec-Fetch-Dest", "iframe", "Accept", "*/*"}, {"X-Requested-With", "app.example"}} {
+		_, body := f.get("/", headers...)
+		gated(t, body)
+	}
+	// A part may well name Stile's own host.
+	other := newFront(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, `<script src="https://consent.other.example/stile/shop.js"></script>`)
+	}, func(o *MiddlewareOptions) {
+		o.Script, o.Unknown = "https://consent.other.example/stile/shop.js", "marketing"
+	})
+	if _, body := other.get("/", "Accept", "*/*"); body != `<script src="https://consent.other.example/stile/shop.js"></script>` {
+		t.Errorf("Stile's own script came out as %q", body)
+	}
+}
+
 // Nobody is sent a page in a coding in which it cannot be gated: a cache would give it to others.
 func TestAsksForWhatCanBeGated(t *testing.T) {
 	asked := ""

@@ -11,6 +11,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -30,7 +31,7 @@ type pageBody struct {
 	charset bool      // the header says which, and it can be gated
 	fetched bool      // by a script
 	odd     bool      // in a coding that no browser knows
-	begin   func() *page.Writer
+	begin   func(head []byte) *page.Writer
 	passes  func(why string)
 
 	head    []byte // until it is known whether the page can be gated
@@ -39,7 +40,7 @@ type pageBody struct {
 	release func()
 }
 
-func newPageBody(answer io.Writer, h http.Header, charset, fetched bool, begin func() *page.Writer, passes func(string)) *pageBody {
+func newPageBody(answer io.Writer, h http.Header, charset, fetched bool, begin func(head []byte) *page.Writer, passes func(string)) *pageBody {
 	b := &pageBody{to: answer, charset: charset, fetched: fetched, begin: begin, passes: passes, release: func() {}}
 	if c, found := codings[coded(h)]; found {
 		b.coder, _ = c.pool.Get().(coder)
@@ -103,7 +104,7 @@ func (b *pageBody) know() error {
 	if why := b.why(); why != "" {
 		b.passes(why)
 	} else {
-		b.gated = b.begin()
+		b.gated = b.begin(b.head[:min(len(b.head), headSize)])
 	}
 	head := b.head
 	b.head = nil
@@ -131,6 +132,9 @@ func (b *pageBody) why() string {
 	}
 	return ""
 }
+
+// opening is how a whole page begins: comments and the like may stand before.
+var opening = regexp.MustCompile(`(?is)^\x{FEFF}?(?:\s|<!--.*?-->|<\?[^>]*>)*<(?:!doctype|html|head)[\s/>]`)
 
 // unreadable8 tells whether a charset is one in which markup is not written in the bytes of ASCII. In the others that are no
 // UTF-8 what is markup is so all the same: no second byte of Shift JIS, GBK or Big5 is one of < > " ' and &.

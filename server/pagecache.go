@@ -93,14 +93,21 @@ func accept(h http.Header) {
 	h.Set("Accept-Encoding", strings.Join(append(codings, "identity"), ", "))
 }
 
-// wantsPage tells whether a request is a browser's that goes to a page, or takes one into a frame.
+// places are where browsers put a page that they ask for.
+var places = []string{"document", "iframe", "frame", "embed", "object"}
+
+// wantsPage tells whether a request may be a browser's that goes to a page, or takes one into a frame.
 func wantsPage(r *http.Request) bool {
-	return strings.Contains(r.Header.Get("Accept"), "html") || slices.Contains([]string{"document", "iframe", "frame", "embed", "object"}, r.Header.Get("Sec-Fetch-Dest"))
+	return strings.Contains(r.Header.Get("Accept"), "html") || slices.Contains(places, r.Header.Get("Sec-Fetch-Dest"))
 }
 
-// fetched tells whether a script asks, which does with the answer what it likes.
-func fetched(r *http.Request) bool {
-	return !wantsPage(r) && r.Header.Get("Sec-Fetch-Dest") != "" || r.Header.Get("X-Requested-With") != ""
+// navigates tells whether it is one: not a script's, which does with the answer what it likes, be it labelled HTML or not.
+// In apps for Android every request has an X-Requested-With, the app's name.
+func navigates(r *http.Request) bool {
+	if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" {
+		return slices.Contains(places, dest)
+	}
+	return wantsPage(r) && !strings.EqualFold(r.Header.Get("X-Requested-With"), "XMLHttpRequest")
 }
 
 // keepPrivate marks an answer as made for one visitor and the state that they are in: it is asked for again each time (D6).

@@ -204,7 +204,11 @@ func (w *pageWriter) beginPage() {
 		return
 	}
 	charset := strings.Contains(strings.ToLower(h.Get("Content-Type")), "charset")
-	w.body = newPageBody(w.ResponseWriter, h, charset, fetched(w.request), func() *page.Writer {
+	fetched := !navigates(w.request)
+	w.body = newPageBody(w.ResponseWriter, h, charset, fetched, func(head []byte) *page.Writer {
+		if fetched && !opening.Match(head) {
+			return w.site.part.Writer(w.body.to, address, "")
+		}
 		return w.site.gate.Writer(w.body.to, address, nonce)
 	}, w.passes)
 }
