@@ -83,6 +83,7 @@ type Middleware struct {
 	current func() *gatedSite
 	read    func() (*gatedSite, error) // anew; nil where a server does that
 	kept    atomic.Pointer[gatedSite]
+	reload  sync.Mutex // held while it is read anew
 	untold  untold
 }
 
@@ -113,7 +114,7 @@ func NewMiddleware(o MiddlewareOptions) (*Middleware, error) {
 		return nil, err
 	}
 	m.kept.Store(site)
-	m.current = m.kept.Load
+	m.current = m.today
 	return m, nil
 }
 
@@ -149,12 +150,33 @@ func (m *Middleware) load(o *MiddlewareOptions, lists map[string][]string) (*gat
 			return nil, fmt.Errorf("the region file: %w", err)
 		}
 	}
-	site.Policy = site.Policy.At(m.now())
-	site.History = site.Policy.Versions()
 	lists[site.List()] = site.Entries() // what was known before the last reload is known still
 	site.Lists = maps.Clone(lists)
 	where := func(r *http.Request) string { return regionOf(r, o.RegionHeader, o.Proxies, regions) }
-	return m.options.gated(site, options.Vendors, codec, where)
+	g, err := m.options.gated(site, options.Vendors, codec, where)
+	if err != nil {
+		return nil, err
+	}
+	return g.under(site.Policy.At(m.now())), nil
+}
+
+// under is the site under a policy. Its pages are gated as before.
+func (g *gatedSite) under(p consent.Policy) *gatedSite {
+	site, with := *g.Site, *g
+	site.Policy, site.History = p, p.Versions()
+	with.Site = &site
+	return &with
+}
+
+// today is the site as it was read, from the day on which its next policy comes into force under that (F9).
+func (m *Middleware) today() *gatedSite {
+	g, now := m.kept.Load(), m.now()
+	if next := g.Policy.Next; next == nil || now.Before(next.From) {
+		return g
+	}
+	with := g.under(g.Policy.At(now))
+	m.kept.CompareAndSwap(g, with) // unless it was read anew meanwhile
+	return with
 }
 
 // named finds a site by its name.
@@ -266,6 +288,8 @@ func (m *Middleware) Reload() error {
 	if m.read == nil {
 		return nil
 	}
+	m.reload.Lock()
+	defer m.reload.Unlock()
 	site, err := m.read()
 	if err != nil {
 		m.log.Error("the new configuration is not used; the old one goes on", "error", err)

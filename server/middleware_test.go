@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -695,6 +697,53 @@ func TestChoiceFrom(t *testing.T) {
 	if ChoiceFrom(httptest.NewRequest(http.MethodGet, "/", nil)).Allows("necessary") {
 		t.Error("without a middleware something is allowed")
 	}
+}
+
+// On the day of a new policy what was accepted under the old one is asked again (B11), although nothing was read anew.
+func TestChoiceFromUnderNextPolicy(t *testing.T) {
+	var days atomic.Int64
+	f := newFront(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, ChoiceFrom(r).Allows("analytics")) }, func(o *MiddlewareOptions) {
+		next := time.Now().UTC().AddDate(0, 0, 10).Format(time.DateOnly)
+		text := strings.Replace(siteText, "material: true}", "material: true, next: {version: v2, from: "+next+", material: true, file: v2.md}}", 1)
+		for path, text := range map[string]string{o.Config: text, filepath.Join(filepath.Dir(o.Config), "v2.md"): "New words\n"} {
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		o.Now = func() time.Time { return time.Now().AddDate(0, 0, int(days.Load())) }
+	})
+	cookie := f.choice(f.list(), "analytics")
+	for _, test := range []struct {
+		days int64
+		want string
+	}{{0, "true"}, {8, "true"}, {12, "false"}} {
+		days.Store(test.days)
+		if _, body := f.get("/", "Cookie", cookie); body != test.want {
+			t.Errorf("after %d days analytics is allowed: %s", test.days, body)
+		}
+	}
+	if err := f.m.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if _, body := f.get("/", "Cookie", cookie); body != "false" {
+		t.Errorf("after a reload analytics is allowed: %s", body)
+	}
+}
+
+// A signal may come while a changed file is read.
+func TestMiddlewareReloadsBesideItself(t *testing.T) {
+	f := newFront(t, writes("text/html", tagged))
+	var both sync.WaitGroup
+	for range 2 {
+		both.Go(func() {
+			for range 20 {
+				if err := f.m.Reload(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	both.Wait()
 }
 
 func TestCSP(t *testing.T) {
