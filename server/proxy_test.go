@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -77,10 +78,36 @@ func TestProxyGates(t *testing.T) {
 	}
 }
 
-func TestProxyPublishesDashboardOnPurpose(t *testing.T) {
-	w, _ := behind(t, writes("text/html", tagged), func(o *ProxyOptions) { o.Admin = true })
-	if resp, body := w.get("/admin/", "Accept", "text/html"); strings.Contains(body, "Words") {
-		t.Errorf("/admin/ is the site's: status %d", resp.StatusCode)
+// Whatever runs in the site's pages has nothing to do with the dashboard, and the site gets none of its cookies.
+func TestProxyKeepsDashboardApart(t *testing.T) {
+	got := make(chan string, 1)
+	w, _ := behind(t, func(w http.ResponseWriter, r *http.Request) {
+		got <- strings.Join(r.Header["Cookie"], "|")
+		fmt.Fprint(w, "the site's own")
+	}, func(o *ProxyOptions) { o.Admin = "127.0.0.1:0" })
+	for cookies, want := range map[string]string{
+		"a=1; __Host-stile-admin=x; stile_shop=y; stile-admin=x; b=\"2\"; __Host-stile-oidc=z; stile-oidc=z": "a=1; stile_shop=y; b=\"2\"",
+		"stile-admin=x": "", "a=1;b=2": "a=1; b=2", "": "",
+	} {
+		for _, path := range []string{"/admin/", "/share/x"} {
+			if _, body := w.get(path, "Cookie", cookies); body != "the site's own" {
+				t.Errorf("%s on the site's origin is %q", path, body)
+			}
+			if cookie := <-got; cookie != want {
+				t.Errorf("of the cookies %q the site got %q", cookies, cookie)
+			}
+		}
+	}
+	w.base = "http://" + w.s.adminListener.Addr().String()
+	for _, path := range []string{"/admin/", "/stile/shop.js"} {
+		if resp, _ := w.get(path, "Accept", "text/html"); resp.StatusCode >= http.StatusBadRequest {
+			t.Errorf("%s with the dashboard: status %d", path, resp.StatusCode)
+		}
+	}
+	for _, path := range []string{"/", "/administrator", "/metrics"} {
+		if resp, body := w.get(path); resp.StatusCode != http.StatusNotFound {
+			t.Errorf("%s beside the dashboard: status %d, %q", path, resp.StatusCode, body)
+		}
 	}
 }
 
@@ -278,6 +305,36 @@ func TestProxyStreamsEvents(t *testing.T) {
 		lines.Scan()
 		<-time.After(150 * time.Millisecond) // longer than the deadline, which is what is tried
 		next <- true
+	}
+}
+
+// A visitor's stream does not keep the server from storing what it counted, and is nothing to report when it stops.
+func TestProxyStopsDespiteStream(t *testing.T) {
+	w, _ := behind(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, "data: 1\n\n")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.base+"/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := w.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), stopTime)
+	defer cancel()
+	if err := w.s.Stop(ctx); err != nil || ctx.Err() != nil {
+		t.Errorf("stopping: %v, %v", err, ctx.Err())
+	}
+	if strings.Contains(w.log.String(), "are lost") {
+		t.Errorf("the log says %s", w.log)
+	}
+	if _, err := io.ReadAll(resp.Body); err == nil {
+		t.Error("the stream ended as if it were whole")
 	}
 }
 
