@@ -83,7 +83,9 @@ func (s *Server) front() (http.Handler, error) {
 		if ours(r.URL.Path) {
 			s.echo.ServeHTTP(w, r)
 		} else {
-			site.ServeHTTP(w, r)
+			patient := &patientWriter{w, http.NewResponseController(w)}
+			site.ServeHTTP(patient, r)
+			patient.renew() // the end is written when this returns
 		}
 	}), nil
 }
@@ -153,6 +155,31 @@ func (b *patientBody) Read(p []byte) (int, error) {
 		_ = b.c.SetReadDeadline(time.Time{})
 	}
 	return n, err
+}
+
+// sendTime is how long a visitor may take to read what was sent last, as with nginx.
+const sendTime = time.Minute
+
+// patientWriter lets an answer take as long as it takes while the visitor reads. Who does not read holds it no longer.
+type patientWriter struct {
+	http.ResponseWriter
+	c *http.ResponseController
+}
+
+// Unwrap is for http.ResponseController.
+func (w *patientWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *patientWriter) renew() { _ = w.c.SetWriteDeadline(time.Now().Add(sendTime)) } // a test's writer has none
+
+func (w *patientWriter) Write(p []byte) (int, error) {
+	w.renew()
+	return w.ResponseWriter.Write(p)
+}
+
+// FlushError is for http.ResponseController.
+func (w *patientWriter) FlushError() error {
+	w.renew()
+	return w.c.Flush()
 }
 
 // rewrite is the request as the site gets it.

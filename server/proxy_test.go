@@ -3,15 +3,18 @@ package server
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -276,7 +279,7 @@ func TestProxyStreamsEvents(t *testing.T) {
 	next := make(chan bool)
 	w, _ := behind(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
-		for range 3 {
+		for range 2 {
 			fmt.Fprint(w, "data: <img src=https://pixel.example/p.gif>\n\n")
 			_ = http.NewResponseController(w).Flush()
 			select {
@@ -287,7 +290,7 @@ func TestProxyStreamsEvents(t *testing.T) {
 			}
 		}
 	})
-	w.s.http.ReadTimeout = 100 * time.Millisecond
+	w.s.http.ReadTimeout = time.Second
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.base+"/events", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -298,15 +301,74 @@ func TestProxyStreamsEvents(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	lines := bufio.NewScanner(resp.Body)
-	for range 3 {
+	for range 2 {
 		if !lines.Scan() || lines.Text() != "data: <img src=https://pixel.example/p.gif>" {
 			t.Fatalf("an event is %q, %v", lines.Text(), lines.Err())
 		}
 		lines.Scan()
-		<-time.After(150 * time.Millisecond) // longer than the deadline, which is what is tried
+		<-time.After(1200 * time.Millisecond) // longer than the deadline, which is what is tried
 		next <- true
 	}
 }
+
+// An answer may pause for as long as it likes; a visitor who does not read it holds it for a minute.
+func TestProxyLeavesWhoDoesNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		visitor, conn := net.Pipe()
+		ended := make(chan error, 1)
+		s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			p := &patientWriter{w, http.NewResponseController(w)}
+			for range 2 {
+				fmt.Fprint(p, "data: 1\n\n")
+				if err := http.NewResponseController(p).Flush(); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(3 * sendTime)
+			}
+			var err error
+			for err == nil {
+				_, err = p.Write(make([]byte, 32<<10))
+			}
+			ended <- err
+		})}
+		l := &pipeListener{conns: make(chan net.Conn, 1)}
+		l.conns <- conn
+		go func() { _ = s.Serve(l) }()
+		fmt.Fprint(visitor, "GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+		lines := bufio.NewScanner(visitor)
+		for n := 0; n < 2 && lines.Scan(); {
+			if lines.Text() == "data: 1" {
+				n++
+			}
+		}
+		start := time.Now()
+		if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("it ended by %v", err)
+		}
+		if took := time.Since(start); took != 4*sendTime {
+			t.Errorf("it was held for %v", took)
+		}
+		_ = s.Close()
+		_ = visitor.Close()
+	})
+}
+
+// pipeListener has one visitor.
+type pipeListener struct{ conns chan net.Conn }
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	if c, more := <-l.conns; more {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (l *pipeListener) Close() error {
+	close(l.conns)
+	return nil
+}
+
+func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 
 // A visitor's stream does not keep the server from storing what it counted, and is nothing to report when it stops.
 func TestProxyStopsDespiteStream(t *testing.T) {
@@ -344,12 +406,12 @@ func TestProxyTakesSlowUpload(t *testing.T) {
 		body, err := io.ReadAll(r.Body)
 		fmt.Fprint(w, string(body), err)
 	})
-	w.s.http.ReadTimeout = 100 * time.Millisecond
+	w.s.http.ReadTimeout = time.Second
 	from, to := io.Pipe()
 	go func() {
 		for _, part := range []string{"a", "b", "c"} {
 			_, _ = io.WriteString(to, part)
-			<-time.After(80 * time.Millisecond)
+			<-time.After(500 * time.Millisecond) // all of it longer than the deadline
 		}
 		_ = to.Close()
 	}()
