@@ -338,7 +338,7 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 	v := &pageVisitor{site: site, request: r, now: m.now()}
 	g := &pageWriter{ResponseWriter: w, m: m, site: site, visitor: v, request: r, mark: site.mark, declared: -1}
 	if m.options.CSP != CSPOff {
-		g.mark = markOf(site.mark, m.policy(v, ""))
+		g.mark = markOf(site.mark, m.policy(v, scripts{}))
 	}
 	defer g.release()
 	next(g, g.condition(v.with(r)))

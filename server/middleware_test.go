@@ -758,7 +758,7 @@ func TestCSP(t *testing.T) {
 		t.Errorf("Stile's script has not the page's nonce: %s", body)
 	}
 	lines := before.Header.Values("Content-Security-Policy")
-	if len(lines) != 2 || lines[0] != "script-src 'nonce-abc' 'self'" || !strings.Contains(lines[1], "script-src 'nonce-abc'") || !strings.Contains(lines[1], "font-src 'self' https://fonts.example") ||
+	if len(lines) != 2 || lines[0] != "script-src 'nonce-abc' 'self'" || !strings.Contains(lines[1], "script-src 'self' 'nonce-abc';") || !strings.Contains(lines[1], "font-src 'self' https://fonts.example") ||
 		!strings.Contains(lines[1], "img-src 'self' data:") || strings.Contains(lines[1], "pixel.example") {
 		t.Errorf("the policies are %q", lines)
 	}
@@ -776,6 +776,47 @@ func TestCSP(t *testing.T) {
 	report := newFront(t, site, func(o *MiddlewareOptions) { o.CSP = CSPReport })
 	if resp, _ := report.get("/"); len(resp.Header.Values("Content-Security-Policy")) != 1 || !strings.Contains(resp.Header.Get("Content-Security-Policy-Report-Only"), "default-src 'self'") {
 		t.Errorf("reported only: %v", resp.Header)
+	}
+}
+
+// How a page's policies let in scripts. One that is enforced and goes by hosts has the last word.
+func TestScriptsOfPolicies(t *testing.T) {
+	for _, test := range []struct {
+		enforced, reported []string
+		want               scripts
+	}{
+		{nil, nil, scripts{}},
+		{[]string{"script-src 'self' 'nonce-a' https://shop.example"}, nil, scripts{"a", false}},
+		{[]string{"default-src 'none'; Script-Src 'NONCE-a' 'Strict-Dynamic'"}, nil, scripts{"a", true}},
+		{[]string{"script-src 'nonce-a' 'strict-dynamic', script-src 'self' 'nonce-b'"}, nil, scripts{"a", false}},
+		{[]string{"script-src 'nonce-a' 'strict-dynamic'", "img-src 'self'"}, nil, scripts{"a", true}},
+		{[]string{"script-src 'nonce-a' 'strict-dynamic'; script-src-elem 'self' 'nonce-b'"}, nil, scripts{"b", false}},
+		{[]string{"script-src 'self'; script-src 'nonce-a' 'strict-dynamic'"}, nil, scripts{"", false}},
+		{nil, []string{"default-src 'nonce-a' 'strict-dynamic'"}, scripts{"a", false}},
+		{[]string{"default-src 'self'"}, []string{"script-src 'nonce-a' 'strict-dynamic'"}, scripts{"a", false}},
+	} {
+		h := http.Header{"Content-Security-Policy": test.enforced, "Content-Security-Policy-Report-Only": test.reported}
+		if got := scriptsOf(h); got != test.want {
+			t.Errorf("%q, reported %q: %v, want %v", test.enforced, test.reported, got, test.want)
+		}
+	}
+}
+
+// What the page's own policy allows by its host or by what was let in, the visitor's allows as well.
+func TestCSPGoesByHostsAsThePageDoes(t *testing.T) {
+	for own, want := range map[string]string{
+		"script-src 'self' 'nonce-abc'":               "script-src 'self' 'nonce-abc';",
+		"script-src 'nonce-abc' 'strict-dynamic'":     "script-src 'nonce-abc' 'strict-dynamic';",
+		"script-src 'self' https://code.shop.example": "script-src 'self';",
+	} {
+		f := newFront(t, writes("text/html", tagged, "Content-Security-Policy", own), func(o *MiddlewareOptions) { o.CSP = CSPEnforce })
+		resp, body := f.get("/")
+		if lines := resp.Header.Values("Content-Security-Policy"); len(lines) != 2 || !strings.Contains(lines[1], want) {
+			t.Errorf("beside %s the policies are %q", own, lines)
+		}
+		if got := strings.Contains(body, `<script src="/stile/shop.js" nonce="abc" data-stile-hosts></script>`); got != (own == "script-src 'self' 'nonce-abc'") {
+			t.Errorf("under %s the page is %q", own, body)
+		}
 	}
 }
 

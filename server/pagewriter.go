@@ -188,7 +188,7 @@ func (w *pageWriter) headPage(address *url.URL) {
 func (w *pageWriter) samePage() {
 	w.headPage(w.address())
 	if h := w.Header(); w.m.options.CSP != CSPOff && h[w.m.policyName()] != nil {
-		w.m.addPolicy(h, w.m.policy(w.visitor, nonceOf(h)))
+		w.m.addPolicy(h, w.m.policy(w.visitor, scriptsOf(h)))
 	}
 }
 
@@ -196,9 +196,9 @@ func (w *pageWriter) beginPage() {
 	h := w.Header()
 	address := w.address()
 	w.headPage(address)
-	nonce := nonceOf(h)
+	own := scriptsOf(h)
 	if w.m.options.CSP != CSPOff {
-		w.m.addPolicy(h, w.m.policy(w.visitor, nonce))
+		w.m.addPolicy(h, w.m.policy(w.visitor, own))
 	}
 	if !w.hasBody() {
 		return
@@ -209,7 +209,11 @@ func (w *pageWriter) beginPage() {
 		if fetched && !opening.Match(head) {
 			return w.site.part.Writer(w.body.to, address, "")
 		}
-		return w.site.gate.Writer(w.body.to, address, nonce)
+		gated := w.site.gate.Writer(w.body.to, address, own.nonce)
+		if own.nonce != "" && !own.dynamic {
+			gated.ByHosts()
+		}
+		return gated
 	}, w.passes)
 }
 
