@@ -173,3 +173,44 @@ func TestA1ProxyHoldsSavedPages(t *testing.T) {
 		})
 	}
 }
+
+// A page whose policy goes by hosts beside a nonce keeps its tags, which have none, and what was smuggled into it is held to the
+// policy; under 'strict-dynamic', where such tags never ran, nothing is let in without the nonce.
+func TestProxyLeavesPolicyItsWord(t *testing.T) {
+	page := http.NewServeMux()
+	for path, sources := range map[string]string{
+		"/hosts":   "'self' 'nonce-n0nce' https://www.googletagmanager.com",
+		"/dynamic": "'nonce-n0nce' 'strict-dynamic' https://www.googletagmanager.com",
+	} {
+		page.HandleFunc(path, func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+			rw.Header().Set("Content-Security-Policy", "script-src "+sources)
+			_, _ = rw.Write([]byte(`<!doctype html><html lang="en"><head><title>A page</title><script nonce=n0nce>window.smuggled = []</script></head><body>
+				<script type="text/plain" data-stile="necessary" data-src="https://connect.facebook.net/evil.js"></script>
+				<script type="text/plain" data-stile="necessary">smuggled.push("inline")</script>
+				<script src="https://www.googletagmanager.com/gtag/js?id=G-ABC1234567" async></script>
+				<script nonce=n0nce type="text/plain" data-stile="necessary">window.last = 1</script></body></html>`))
+		})
+	}
+	w := newWorld(t, settings{behind: page, vendors: []string{"*.googletagmanager.com", "*.facebook.net"}})
+	for _, test := range []struct{ path, asked string }{{"/dynamic", ""}, {"/hosts", "www.googletagmanager.com"}} {
+		b := w.open().visit(shopURL + test.path)
+		eval[bool](b, `stile.accept().then(() => true)`)
+		b.await(`window.last`)
+		asked := func() string {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return strings.Join(w.reached, " ")
+		}
+		if test.asked != "" {
+			w.until("the tag", func() bool { return asked() != "" })
+		}
+		b.settle()
+		if got := asked(); !strings.HasPrefix(got, test.asked) || test.asked == "" && got != "" || strings.Contains(got, "facebook") {
+			t.Errorf("%s asked %q, want %q", test.path, got, test.asked)
+		}
+		if got := eval[[]string](b, `smuggled`); len(got) > 0 {
+			t.Errorf("on %s %q ran", test.path, got)
+		}
+	}
+}

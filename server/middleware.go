@@ -25,6 +25,7 @@ import (
 	"github.com/stilehq/stile/server/config"
 	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/cookie"
+	"github.com/stilehq/stile/server/hosts"
 	"github.com/stilehq/stile/server/keys"
 	"github.com/stilehq/stile/server/page"
 	"github.com/stilehq/stile/server/region"
@@ -82,6 +83,7 @@ type Middleware struct {
 	current func() *gatedSite
 	read    func() (*gatedSite, error) // anew; nil where a server does that
 	kept    atomic.Pointer[gatedSite]
+	reload  sync.Mutex // held while it is read anew
 	untold  untold
 }
 
@@ -90,6 +92,7 @@ type gatedSite struct {
 	*consent.Site
 	judge  *page.Judge
 	gate   *page.Gate
+	part   *page.Gate // of a page, which a script asked for: without Stile's tag
 	codec  *cookie.Codec
 	region func(*http.Request) string
 	mark   string // in the ETags of its pages: another one where they are gated otherwise
@@ -111,7 +114,7 @@ func NewMiddleware(o MiddlewareOptions) (*Middleware, error) {
 		return nil, err
 	}
 	m.kept.Store(site)
-	m.current = m.kept.Load
+	m.current = m.today
 	return m, nil
 }
 
@@ -147,12 +150,33 @@ func (m *Middleware) load(o *MiddlewareOptions, lists map[string][]string) (*gat
 			return nil, fmt.Errorf("the region file: %w", err)
 		}
 	}
-	site.Policy = site.Policy.At(m.now())
-	site.History = site.Policy.Versions()
 	lists[site.List()] = site.Entries() // what was known before the last reload is known still
 	site.Lists = maps.Clone(lists)
 	where := func(r *http.Request) string { return regionOf(r, o.RegionHeader, o.Proxies, regions) }
-	return m.options.gated(site, options.Vendors, codec, where)
+	g, err := m.options.gated(site, options.Vendors, codec, where)
+	if err != nil {
+		return nil, err
+	}
+	return g.under(site.Policy.At(m.now())), nil
+}
+
+// under is the site under a policy. Its pages are gated as before.
+func (g *gatedSite) under(p consent.Policy) *gatedSite {
+	site, with := *g.Site, *g
+	site.Policy, site.History = p, p.Versions()
+	with.Site = &site
+	return &with
+}
+
+// today is the site as it was read, from the day on which its next policy comes into force under that (F9).
+func (m *Middleware) today() *gatedSite {
+	g, now := m.kept.Load(), m.now()
+	if next := g.Policy.Next; next == nil || now.Before(next.From) {
+		return g
+	}
+	with := g.under(g.Policy.At(now))
+	m.kept.CompareAndSwap(g, with) // unless it was read anew meanwhile
+	return with
 }
 
 // named finds a site by its name.
@@ -194,9 +218,13 @@ func (o *PageOptions) gated(site *consent.Site, library *vendors.Library, codec 
 	}
 	own := *site
 	own.Own = append(slices.Clone(site.Own), o.Own...)
-	g := &gatedSite{Site: &own, codec: codec, region: where, judge: page.NewJudge(&own, library)}
 	script := cmp.Or(o.Script, "/stile/"+site.Name+".js")
+	if u, err := url.Parse(script); err == nil && u.Host != "" {
+		own.Own = append(own.Own, hosts.Of(u))
+	}
+	g := &gatedSite{Site: &own, codec: codec, region: where, judge: page.NewJudge(&own, library)}
 	g.gate = page.NewGate(g.judge, page.GateOptions{Script: script, Unknown: o.Unknown})
+	g.part = page.NewGate(g.judge, page.GateOptions{Unknown: o.Unknown})
 	text, err := json.Marshal(&own)
 	if err != nil {
 		return nil, fmt.Errorf("naming the state of site %s: %w", site.Name, err)
@@ -260,6 +288,8 @@ func (m *Middleware) Reload() error {
 	if m.read == nil {
 		return nil
 	}
+	m.reload.Lock()
+	defer m.reload.Unlock()
 	site, err := m.read()
 	if err != nil {
 		m.log.Error("the new configuration is not used; the old one goes on", "error", err)
@@ -308,7 +338,7 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 	v := &pageVisitor{site: site, request: r, now: m.now()}
 	g := &pageWriter{ResponseWriter: w, m: m, site: site, visitor: v, request: r, mark: site.mark, declared: -1}
 	if m.options.CSP != CSPOff {
-		g.mark = markOf(site.mark, m.policy(v, ""))
+		g.mark = markOf(site.mark, m.policy(v, scripts{}))
 	}
 	defer g.release()
 	next(g, g.condition(v.with(r)))

@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -218,7 +220,11 @@ func TestPageIsGated(t *testing.T) {
 				_, _ = io.WriteString(w, tagged[i:i+1])
 			}
 		},
-		"Shift JIS": writes("text/html; charset=shift_jis", tagged),
+		"Shift JIS":      writes("text/html; charset=shift_jis", tagged),
+		"in no coding":   writes("text/html", tagged, "Content-Encoding", "identity"),
+		"in none":        writes("text/html", tagged, "Content-Encoding", "none"),
+		"in UTF-8":       writes("text/html", tagged, "Content-Encoding", "UTF-8"),
+		"sniffed, in it": writes("", tagged, "Content-Encoding", "UTF-8"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFront(t, site)
@@ -256,6 +262,8 @@ func TestNoPagePasses(t *testing.T) {
 		},
 		"a picture":       {site: writes("text/html", "\x89PNG\x0d\x0a\x1a\x0a<img>"), body: "\x89PNG\x0d\x0a\x1a\x0a<img>", said: "image/png"},
 		"zstd":            {site: writes("text/html", "(\xb5/\xfd", "Content-Encoding", "zstd"), body: "(\xb5/\xfd", said: "zstd"},
+		"zstd and more":   {site: writes("text/html", "(\xb5/\xfd", "Content-Encoding", "identity", "Content-Encoding", "zstd"), body: "(\xb5/\xfd", said: "zstd"},
+		"odd coding":      {site: writes("text/html", "\x01<img>", "Content-Encoding", "exi"), body: "\x01<img>", said: "octet-stream"},
 		"data for script": {site: writes("text/html", ` {"a":"<b>"}`), headers: []string{"Accept", "*/*", "Sec-Fetch-Dest", "empty"}, body: ` {"a":"<b>"}`, said: "data"},
 		"no content": {site: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
@@ -278,6 +286,65 @@ func TestNoPagePasses(t *testing.T) {
 				t.Errorf("the log says %s", f.log)
 			}
 		})
+	}
+}
+
+// What a script asks for may be labelled HTML and be none, or a part of a page: it gets no tag of Stile's, and its own wait.
+func TestPartsOfPages(t *testing.T) {
+	text := ""
+	f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, text)
+	})
+	scripts := [][]string{
+		{"Sec-Fetch-Dest", "empty"}, {"Sec-Fetch-Dest", "empty", "Accept", "*/*"}, {"X-Requested-With", "XMLHttpRequest"}, {"Accept", "*/*"}, {"Accept", ""},
+	}
+	for _, headers := range scripts {
+		for _, text = range []string{"0", "OK", `"ok"`, ` {"a":"<b>"}`, "[1]", "<tr><td>1</td></tr>", "<p>Words</p>", "<!-- a <html> --><li>", "<header>"} {
+			if _, body := f.get("/", headers...); body != text {
+				t.Errorf("%v: %q came out as %q", headers, text, body)
+			}
+		}
+		for _, text = range []string{tagged, "\ufeff <?xml version='1.0'?><!-- a --><HTML>" + tagged, "<head></head>" + tagged} {
+			_, body := f.get("/", headers...)
+			gated(t, body)
+		}
+		text = `<p>Words</p><img src="https://pixel.example/p.gif">`
+		if _, body := f.get("/", headers...); strings.Contains(body, ` src="https://pixel`) || strings.Contains(body, "/stile/") {
+			t.Errorf("%v: a part came out as %q", headers, body)
+		}
+	}
+	text = "Words"
+	for _, headers := range [][]string{{}, {"Sec-Fetch-Dest", "document", "X-Requested-With", "app.example"}, {"Sec-Fetch-Dest", "iframe", "Accept", "*/*"}, {"X-Requested-With", "app.example"}} {
+		_, body := f.get("/", headers...)
+		gated(t, body)
+	}
+	// A part may well name Stile's own host.
+	other := newFront(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, `<script src="https://consent.other.example/stile/shop.js"></script>`)
+	}, func(o *MiddlewareOptions) {
+		o.Script, o.Unknown = "https://consent.other.example/stile/shop.js", "marketing"
+	})
+	if _, body := other.get("/", "Accept", "*/*"); body != `<script src="https://consent.other.example/stile/shop.js"></script>` {
+		t.Errorf("Stile's own script came out as %q", body)
+	}
+}
+
+// Nobody is sent a page in a coding in which it cannot be gated: a cache would give it to others.
+func TestAsksForWhatCanBeGated(t *testing.T) {
+	asked := ""
+	f := newFront(t, func(_ http.ResponseWriter, r *http.Request) { asked = strings.Join(r.Header["Accept-Encoding"], "|") })
+	for _, headers := range [][]string{
+		{}, {"Accept", "*/*"}, {"Accept", "*/*", "Sec-Fetch-Dest", "empty"}, {"Accept", "image/*", "Sec-Fetch-Dest", "image"}, {"Accept", ""},
+	} {
+		f.get("/", append(headers, "Accept-Encoding", "gzip, deflate, br, zstd")...)
+		if asked != "br, gzip, deflate, identity" {
+			t.Errorf("%v: the handler is asked for %q", headers, asked)
+		}
+	}
+	if f.get("/", "Accept", "*/*"); asked != "" {
+		t.Errorf("without Accept-Encoding the handler is asked for %q", asked)
 	}
 }
 
@@ -319,6 +386,27 @@ func TestKeepsCompression(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// What stands behind the end of a packed page is nothing; several gzip members are one page.
+func TestBehindTheEnd(t *testing.T) {
+	for _, coding := range []string{"gzip", "deflate", "br"} {
+		for _, more := range []string{"\n", "\x00\x00\x00\x00", "<!-- 1.2 s -->", "\x1f\x8b"} {
+			f := newFront(t, writes("text/html", pack(t, coding, tagged)+more, "Content-Encoding", coding))
+			_, body := f.get("/")
+			if gated(t, unpack(t, coding, body)); t.Failed() {
+				t.Fatalf("%s with %q", coding, more)
+			}
+		}
+	}
+	beginning, end, _ := strings.Cut(tagged, "<p>")
+	f := newFront(t, writes("text/html", pack(t, "gzip", beginning)+pack(t, "gzip", "<p>"+end)+"\n", "Content-Encoding", "gzip"))
+	_, body := f.get("/")
+	gated(t, unpack(t, "gzip", body))
+	cut := newFront(t, writes("text/html", pack(t, "gzip", beginning)+"\x1f\x8b\x08\x00", "Content-Encoding", "gzip"))
+	if _, body, err := cut.ask(http.MethodGet, "/"); err == nil {
+		t.Errorf("without its second half it ended as if it were whole: %q", body)
 	}
 }
 
@@ -441,6 +529,47 @@ func TestETag(t *testing.T) {
 	}
 	if err := f.m.Reload(); err == nil || !strings.Contains(f.log.String(), "the old one goes on") {
 		t.Errorf("a bad file: %v; the log says %s", err, f.log)
+	}
+}
+
+// What a browser is told of a page that it has takes the place of what it was told with the page: it is gated as that was.
+func TestNotModifiedIsGated(t *testing.T) {
+	const own = "script-src 'nonce-abc' 'self'"
+	for name, again := range map[string]bool{"with its policy": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			f := newFront(t, func(w http.ResponseWriter, r *http.Request) {
+				h := w.Header()
+				for name, value := range map[string]string{
+					"Link": `<https://pixel.example/a.js>; rel=preload, </own.css>; rel=preload`, "Cache-Control": "public, max-age=600", "Etag": `"a"`,
+					"Last-Modified": "Mon, 23 Nov 2026 11:00:00 GMT", "Content-Type": "text/html",
+				} {
+					h.Set(name, value)
+				}
+				known := r.Header.Get("If-None-Match") == `"a"`
+				if !known || again {
+					h.Set("Content-Security-Policy", own)
+				}
+				if known {
+					w.WriteHeader(http.StatusNotModified)
+					return
+				}
+				_, _ = io.WriteString(w, tagged)
+			}, func(o *MiddlewareOptions) { o.CSP = CSPEnforce })
+			page, _ := f.get("/")
+			same, _ := f.get("/", "If-None-Match", page.Header.Get("Etag"))
+			if same.StatusCode != http.StatusNotModified {
+				t.Fatalf("status %d", same.StatusCode)
+			}
+			for _, name := range []string{"Link", "Cache-Control", "Vary", "Etag", "Last-Modified", "Content-Security-Policy"} {
+				want := strings.Join(page.Header.Values(name), " | ")
+				if name == "Content-Security-Policy" && !again {
+					want = "" // the browser keeps those that it has
+				}
+				if got := strings.Join(same.Header.Values(name), " | "); got != want {
+					t.Errorf("%s is %q, with the page it was %q", name, got, want)
+				}
+			}
+		})
 	}
 }
 
@@ -574,6 +703,53 @@ func TestChoiceFrom(t *testing.T) {
 	}
 }
 
+// On the day of a new policy what was accepted under the old one is asked again (B11), although nothing was read anew.
+func TestChoiceFromUnderNextPolicy(t *testing.T) {
+	var days atomic.Int64
+	f := newFront(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, ChoiceFrom(r).Allows("analytics")) }, func(o *MiddlewareOptions) {
+		next := time.Now().UTC().AddDate(0, 0, 10).Format(time.DateOnly)
+		text := strings.Replace(siteText, "material: true}", "material: true, next: {version: v2, from: "+next+", material: true, file: v2.md}}", 1)
+		for path, text := range map[string]string{o.Config: text, filepath.Join(filepath.Dir(o.Config), "v2.md"): "New words\n"} {
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		o.Now = func() time.Time { return time.Now().AddDate(0, 0, int(days.Load())) }
+	})
+	cookie := f.choice(f.list(), "analytics")
+	for _, test := range []struct {
+		days int64
+		want string
+	}{{0, "true"}, {8, "true"}, {12, "false"}} {
+		days.Store(test.days)
+		if _, body := f.get("/", "Cookie", cookie); body != test.want {
+			t.Errorf("after %d days analytics is allowed: %s", test.days, body)
+		}
+	}
+	if err := f.m.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if _, body := f.get("/", "Cookie", cookie); body != "false" {
+		t.Errorf("after a reload analytics is allowed: %s", body)
+	}
+}
+
+// A signal may come while a changed file is read.
+func TestMiddlewareReloadsBesideItself(t *testing.T) {
+	f := newFront(t, writes("text/html", tagged))
+	var both sync.WaitGroup
+	for range 2 {
+		both.Go(func() {
+			for range 20 {
+				if err := f.m.Reload(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	both.Wait()
+}
+
 func TestCSP(t *testing.T) {
 	site := writes("text/html", tagged, "Content-Security-Policy", "script-src 'nonce-abc' 'self'", "Etag", `"a"`)
 	enforce := func(o *MiddlewareOptions) {
@@ -586,7 +762,7 @@ func TestCSP(t *testing.T) {
 		t.Errorf("Stile's script has not the page's nonce: %s", body)
 	}
 	lines := before.Header.Values("Content-Security-Policy")
-	if len(lines) != 2 || lines[0] != "script-src 'nonce-abc' 'self'" || !strings.Contains(lines[1], "script-src 'nonce-abc'") || !strings.Contains(lines[1], "font-src 'self' https://fonts.example") ||
+	if len(lines) != 2 || lines[0] != "script-src 'nonce-abc' 'self'" || !strings.Contains(lines[1], "script-src 'self' 'nonce-abc';") || !strings.Contains(lines[1], "font-src 'self' https://fonts.example") ||
 		!strings.Contains(lines[1], "img-src 'self' data:") || strings.Contains(lines[1], "pixel.example") {
 		t.Errorf("the policies are %q", lines)
 	}
@@ -604,6 +780,47 @@ func TestCSP(t *testing.T) {
 	report := newFront(t, site, func(o *MiddlewareOptions) { o.CSP = CSPReport })
 	if resp, _ := report.get("/"); len(resp.Header.Values("Content-Security-Policy")) != 1 || !strings.Contains(resp.Header.Get("Content-Security-Policy-Report-Only"), "default-src 'self'") {
 		t.Errorf("reported only: %v", resp.Header)
+	}
+}
+
+// How a page's policies let in scripts. One that is enforced and goes by hosts has the last word.
+func TestScriptsOfPolicies(t *testing.T) {
+	for _, test := range []struct {
+		enforced, reported []string
+		want               scripts
+	}{
+		{nil, nil, scripts{}},
+		{[]string{"script-src 'self' 'nonce-a' https://shop.example"}, nil, scripts{"a", false}},
+		{[]string{"default-src 'none'; Script-Src 'NONCE-a' 'Strict-Dynamic'"}, nil, scripts{"a", true}},
+		{[]string{"script-src 'nonce-a' 'strict-dynamic', script-src 'self' 'nonce-b'"}, nil, scripts{"a", false}},
+		{[]string{"script-src 'nonce-a' 'strict-dynamic'", "img-src 'self'"}, nil, scripts{"a", true}},
+		{[]string{"script-src 'nonce-a' 'strict-dynamic'; script-src-elem 'self' 'nonce-b'"}, nil, scripts{"b", false}},
+		{[]string{"script-src 'self'; script-src 'nonce-a' 'strict-dynamic'"}, nil, scripts{"", false}},
+		{nil, []string{"default-src 'nonce-a' 'strict-dynamic'"}, scripts{"a", false}},
+		{[]string{"default-src 'self'"}, []string{"script-src 'nonce-a' 'strict-dynamic'"}, scripts{"a", false}},
+	} {
+		h := http.Header{"Content-Security-Policy": test.enforced, "Content-Security-Policy-Report-Only": test.reported}
+		if got := scriptsOf(h); got != test.want {
+			t.Errorf("%q, reported %q: %v, want %v", test.enforced, test.reported, got, test.want)
+		}
+	}
+}
+
+// What the page's own policy allows by its host or by what was let in, the visitor's allows as well.
+func TestCSPGoesByHostsAsThePageDoes(t *testing.T) {
+	for own, want := range map[string]string{
+		"script-src 'self' 'nonce-abc'":               "script-src 'self' 'nonce-abc';",
+		"script-src 'nonce-abc' 'strict-dynamic'":     "script-src 'nonce-abc' 'strict-dynamic';",
+		"script-src 'self' https://code.shop.example": "script-src 'self';",
+	} {
+		f := newFront(t, writes("text/html", tagged, "Content-Security-Policy", own), func(o *MiddlewareOptions) { o.CSP = CSPEnforce })
+		resp, body := f.get("/")
+		if lines := resp.Header.Values("Content-Security-Policy"); len(lines) != 2 || !strings.Contains(lines[1], want) {
+			t.Errorf("beside %s the policies are %q", own, lines)
+		}
+		if got := strings.Contains(body, `<script src="/stile/shop.js" nonce="abc" data-stile-hosts></script>`); got != (own == "script-src 'self' 'nonce-abc'") {
+			t.Errorf("under %s the page is %q", own, body)
+		}
 	}
 }
 

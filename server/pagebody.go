@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"bytes"
 	"compress/flate"
 	"compress/gzip"
@@ -10,6 +11,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -28,7 +30,8 @@ type pageBody struct {
 	unpack  *unpacker // nil: it is not packed
 	charset bool      // the header says which, and it can be gated
 	fetched bool      // by a script
-	begin   func() *page.Writer
+	odd     bool      // in a coding that no browser knows
+	begin   func(head []byte) *page.Writer
 	passes  func(why string)
 
 	head    []byte // until it is known whether the page can be gated
@@ -37,9 +40,9 @@ type pageBody struct {
 	release func()
 }
 
-func newPageBody(answer io.Writer, coding string, charset, fetched bool, begin func() *page.Writer, passes func(string)) *pageBody {
+func newPageBody(answer io.Writer, h http.Header, charset, fetched bool, begin func(head []byte) *page.Writer, passes func(string)) *pageBody {
 	b := &pageBody{to: answer, charset: charset, fetched: fetched, begin: begin, passes: passes, release: func() {}}
-	if c, found := codings[strings.ToLower(strings.TrimSpace(coding))]; found {
+	if c, found := codings[coded(h)]; found {
 		b.coder, _ = c.pool.Get().(coder)
 		b.coder.Reset(answer)
 		b.to = b.coder
@@ -49,6 +52,8 @@ func newPageBody(answer io.Writer, coding string, charset, fetched bool, begin f
 			b.coder.Reset(io.Discard)
 			c.pool.Put(b.coder)
 		})
+	} else {
+		b.odd = h.Get("Content-Encoding") != "" && !strings.EqualFold(h.Get("Content-Encoding"), "identity")
 	}
 	return b
 }
@@ -99,7 +104,7 @@ func (b *pageBody) know() error {
 	if why := b.why(); why != "" {
 		b.passes(why)
 	} else {
-		b.gated = b.begin()
+		b.gated = b.begin(b.head[:min(len(b.head), headSize)])
 	}
 	head := b.head
 	b.head = nil
@@ -120,13 +125,16 @@ func (b *pageBody) why() string {
 	}
 	kind := http.DetectContentType(b.head)
 	switch text := bytes.TrimLeft(bytes.TrimPrefix(b.head, []byte("\xef\xbb\xbf")), " \t\r\n\f"); {
-	case !strings.HasPrefix(kind, "text/") && kind != "application/octet-stream": // a picture, a PDF, an archive
+	case !strings.HasPrefix(kind, "text/") && (b.odd || kind != "application/octet-stream"): // a picture, a PDF, an archive
 		return "it is " + kind
 	case b.fetched && len(text) > 0 && (text[0] == '{' || text[0] == '['):
 		return "it is data that a script asked for"
 	}
 	return ""
 }
+
+// opening is how a whole page begins: comments and the like may stand before.
+var opening = regexp.MustCompile(`(?is)^\x{FEFF}?(?:\s|<!--.*?-->|<\?[^>]*>)*<(?:!doctype|html|head)[\s/>]`)
 
 // unreadable8 tells whether a charset is one in which markup is not written in the bytes of ASCII. In the others that are no
 // UTF-8 what is markup is so all the same: no second byte of Shift JIS, GBK or Big5 is one of < > " ' and &.
@@ -207,8 +215,7 @@ func pool(level int, make func(io.Writer, int) (coder, error)) *sync.Pool {
 }
 
 var codings = func() map[string]coding {
-	open := func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) }
-	zipped := coding{open, pool(gzipLevel, func(w io.Writer, n int) (coder, error) { return gzip.NewWriterLevel(w, n) })}
+	zipped := coding{gunzip, pool(gzipLevel, func(w io.Writer, n int) (coder, error) { return gzip.NewWriterLevel(w, n) })}
 	return map[string]coding{
 		"gzip": zipped, "x-gzip": zipped,
 		"br": {
@@ -218,6 +225,40 @@ var codings = func() map[string]coding {
 		"deflate": {inflate, pool(gzipLevel, func(w io.Writer, n int) (coder, error) { return zlib.NewWriterLevel(w, n) })},
 	}
 }()
+
+// gunzip reads the members of a gzip file one by one. What stands behind the last, a line or zeros, is nothing to browsers.
+func gunzip(r io.Reader) (io.Reader, error) {
+	from := bufio.NewReader(r)
+	z, err := gzip.NewReader(from)
+	if err != nil {
+		return nil, err
+	}
+	z.Multistream(false)
+	return &gzipReader{z, from}, nil
+}
+
+type gzipReader struct {
+	*gzip.Reader
+	from *bufio.Reader
+}
+
+func (r *gzipReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	switch {
+	case !errors.Is(err, io.EOF):
+		return n, err
+	case n > 0:
+		return n, nil // what follows may be long in coming
+	}
+	if next, _ := r.from.Peek(3); string(next) != "\x1f\x8b\x08" {
+		return 0, io.EOF
+	}
+	if err := r.Reset(r.from); err != nil {
+		return 0, ended(err)
+	}
+	r.Multistream(false)
+	return 0, nil
+}
 
 // brotliReader takes what stands behind the end of the packed page for nothing. brotli.Reader has an error for it, which it
 // gives as well where its input came a few bytes at a time; all has been unpacked by then.
@@ -244,11 +285,16 @@ func inflate(r io.Reader) (io.Reader, error) {
 	return flate.NewReader(r), nil
 }
 
-// decodable tells whether a Content-Encoding is none, or one of those.
-func decodable(encoding string) bool {
-	name := strings.ToLower(strings.TrimSpace(encoding))
-	_, found := codings[name]
-	return found || name == "" || name == "identity"
+// coded is the Content-Encoding of an answer as browsers read it: of a name that none of them knows (none, utf-8) they take no
+// notice.
+func coded(h http.Header) string {
+	list := strings.ToLower(strings.TrimSpace(strings.Join(h.Values("Content-Encoding"), ", ")))
+	for _, name := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' }) {
+		if codings[name].pool != nil || slices.Contains([]string{"zstd", "dcb", "dcz", "compress", "x-compress"}, name) {
+			return list
+		}
+	}
+	return ""
 }
 
 // unpacker unpacks what is written to it. What unpacks wants to read, and what answers writes: so the reading is a coroutine,

@@ -25,10 +25,11 @@ func addMark(h http.Header, mark string) {
 }
 
 // condition is the request as the handler gets it: with its own ETags, without those of pages that were gated otherwise, and
-// for nothing that a page could not be gated in.
+// for nothing that a page could not be gated in. That holds for a script's and a picture's request as well: a cache that many
+// share gives the answer to whoever goes to the page next.
 func (w *pageWriter) condition(r *http.Request) *http.Request {
 	wanted := wantsPage(r)
-	if !wanted && r.Header["If-None-Match"] == nil && r.Header["If-Match"] == nil && r.Header["If-Range"] == nil {
+	if !wanted && r.Header["Accept-Encoding"] == nil && r.Header["If-None-Match"] == nil && r.Header["If-Match"] == nil && r.Header["If-Range"] == nil {
 		return r
 	}
 	r.Header = r.Header.Clone()
@@ -47,9 +48,7 @@ func (w *pageWriter) condition(r *http.Request) *http.Request {
 		h.Del("Range")
 		h.Del("If-Range")
 	}
-	if wanted {
-		w.accept(h)
-	}
+	accept(h)
 	return r
 }
 
@@ -79,8 +78,8 @@ func (w *pageWriter) unmark(h http.Header, list string, wanted bool) (marked boo
 	return marked
 }
 
-// accept asks for a page in a coding in which it can be gated.
-func (w *pageWriter) accept(h http.Header) {
+// accept asks for what may be a page in a coding in which it can be gated.
+func accept(h http.Header) {
 	given := strings.Join(h.Values("Accept-Encoding"), ",")
 	if given == "" {
 		return
@@ -94,14 +93,21 @@ func (w *pageWriter) accept(h http.Header) {
 	h.Set("Accept-Encoding", strings.Join(append(codings, "identity"), ", "))
 }
 
-// wantsPage tells whether a request is a browser's that goes to a page, or takes one into a frame.
+// places are where browsers put a page that they ask for.
+var places = []string{"document", "iframe", "frame", "embed", "object"}
+
+// wantsPage tells whether a request may be a browser's that goes to a page, or takes one into a frame.
 func wantsPage(r *http.Request) bool {
-	return strings.Contains(r.Header.Get("Accept"), "html") || slices.Contains([]string{"document", "iframe", "frame", "embed", "object"}, r.Header.Get("Sec-Fetch-Dest"))
+	return strings.Contains(r.Header.Get("Accept"), "html") || slices.Contains(places, r.Header.Get("Sec-Fetch-Dest"))
 }
 
-// fetched tells whether a script asks, which does with the answer what it likes.
-func fetched(r *http.Request) bool {
-	return !wantsPage(r) && r.Header.Get("Sec-Fetch-Dest") != "" || r.Header.Get("X-Requested-With") != ""
+// navigates tells whether it is one: not a script's, which does with the answer what it likes, be it labelled HTML or not.
+// In apps for Android every request has an X-Requested-With, the app's name.
+func navigates(r *http.Request) bool {
+	if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" {
+		return slices.Contains(places, dest)
+	}
+	return wantsPage(r) && !strings.EqualFold(r.Header.Get("X-Requested-With"), "XMLHttpRequest")
 }
 
 // keepPrivate marks an answer as made for one visitor and the state that they are in: it is asked for again each time (D6).

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
@@ -9,10 +10,11 @@ import (
 	"github.com/stilehq/stile/server/gate"
 )
 
-// policy is the content security policy of a visitor's state, with what the pages load by themselves.
-func (m *Middleware) policy(v *pageVisitor, nonce string) string {
+// policy is the content security policy of a visitor's state, with what the pages load by themselves. Where the page's own
+// policy goes by hosts it does too: 'strict-dynamic' would have browsers take no notice of any host.
+func (m *Middleware) policy(v *pageVisitor, own scripts) string {
 	script, err := url.Parse(m.options.Script)
-	how := gate.Security{Nonce: nonce}
+	how := gate.Security{Nonce: own.nonce, Hosts: !own.dynamic}
 	if err == nil && script.Host != "" {
 		how.Host = script.Scheme + "://" + script.Host
 	}
@@ -25,11 +27,14 @@ func (m *Middleware) policy(v *pageVisitor, nonce string) string {
 
 // addPolicy adds a policy beside those that the page has: browsers hold to each.
 func (m *Middleware) addPolicy(h http.Header, policy string) {
-	name := "Content-Security-Policy"
+	h.Add(m.policyName(), policy)
+}
+
+func (m *Middleware) policyName() string {
 	if m.options.CSP == CSPReport {
-		name += "-Report-Only"
+		return "Content-Security-Policy-Report-Only"
 	}
-	h.Add(name, policy)
+	return "Content-Security-Policy"
 }
 
 // extend adds the sources of another policy's directives to those of a policy. A directive that it has not begins with what
@@ -56,30 +61,49 @@ func extend(policy, with string) string {
 	return strings.Join(list, "; ")
 }
 
-// nonceOf is the nonce of a page's scripts under its own policy, enforced or else reported, or "".
-func nonceOf(h http.Header) string {
-	for _, name := range []string{"Content-Security-Policy", "Content-Security-Policy-Report-Only"} {
-		for _, directive := range []string{"script-src-elem", "script-src", "default-src"} {
-			for _, line := range h[name] {
-				if nonce := nonceIn(line, directive); nonce != "" {
-					return nonce
-				}
+// scripts is how a page's own policies let in scripts.
+type scripts struct {
+	nonce   string // of one that is enforced, or else reported; or ""
+	dynamic bool   // all that are enforced go by what was let in ('strict-dynamic'), and not by hosts
+}
+
+func scriptsOf(h http.Header) (s scripts) {
+	enforced := scriptSources(h["Content-Security-Policy"])
+	s.dynamic = len(enforced) > 0
+	for _, sources := range enforced {
+		s.dynamic = s.dynamic && slices.ContainsFunc(sources, isDynamic)
+	}
+	for _, sources := range append(enforced, scriptSources(h["Content-Security-Policy-Report-Only"])...) {
+		s.nonce = cmp.Or(s.nonce, nonceIn(sources))
+	}
+	return s
+}
+
+// scriptSources are, of each policy that has one, the directive that counts for scripts, in words.
+func scriptSources(lines []string) (all [][]string) {
+	for policy := range strings.SplitSeq(strings.Join(lines, ","), ",") {
+		directives := map[string][]string{}
+		for directive := range strings.SplitSeq(policy, ";") {
+			if words := strings.Fields(directive); len(words) > 0 && directives[strings.ToLower(words[0])] == nil {
+				directives[strings.ToLower(words[0])] = words
+			}
+		}
+		for _, name := range []string{"script-src-elem", "script-src", "default-src"} {
+			if words := directives[name]; words != nil {
+				all = append(all, words)
+				break
 			}
 		}
 	}
-	return ""
+	return all
 }
 
-func nonceIn(line, directive string) string {
-	for d := range strings.FieldsFuncSeq(line, func(r rune) bool { return r == ';' || r == ',' }) {
-		words := strings.Fields(d)
-		if len(words) == 0 || !strings.EqualFold(words[0], directive) {
-			continue
-		}
-		for _, source := range words[1:] {
-			if len(source) > len("'nonce-'") && strings.EqualFold(source[:len("'nonce-")], "'nonce-") && strings.HasSuffix(source, "'") {
-				return source[len("'nonce-") : len(source)-1]
-			}
+func isDynamic(source string) bool { return strings.EqualFold(source, "'strict-dynamic'") }
+
+func nonceIn(sources []string) string {
+	for _, source := range sources {
+		if len(source) > len("'nonce-'") && strings.EqualFold(source[:len("'nonce-")], "'nonce-") && strings.HasSuffix(source, "'") {
+			return source[len("'nonce-") : len(source)-1]
 		}
 	}
 	return ""

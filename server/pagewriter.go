@@ -114,7 +114,7 @@ func (w *pageWriter) begin(first []byte) {
 	switch {
 	case w.status == http.StatusNotModified:
 		if w.matched {
-			addMark(h, w.mark)
+			w.samePage()
 		}
 		h.Del("Content-Length")
 	case w.isPage(first) && w.status != http.StatusSwitchingProtocols:
@@ -128,7 +128,7 @@ func (w *pageWriter) begin(first []byte) {
 func (w *pageWriter) isPage(first []byte) bool {
 	h := w.Header()
 	given := h.Get("Content-Type")
-	if given == "" && h.Get("Content-Encoding") == "" {
+	if given == "" && coded(h) == "" {
 		if len(first) == 0 {
 			return false
 		}
@@ -154,8 +154,9 @@ func (w *pageWriter) isPage(first []byte) bool {
 	case unreadable8(params["charset"]):
 		w.passes("its charset is " + params["charset"])
 		return false
-	case !decodable(h.Get("Content-Encoding")):
-		w.passes("its Content-Encoding is " + h.Get("Content-Encoding"))
+	}
+	if packed := coded(h); packed != "" && codings[packed].pool == nil {
+		w.passes("its Content-Encoding is " + packed)
 		return false
 	}
 	return true
@@ -168,26 +169,51 @@ func (w *pageWriter) passes(why string) {
 	}
 }
 
-// beginPage is for the header of a page: what is said of its bytes does not hold any more.
-func (w *pageWriter) beginPage() {
+// headPage is for the header of a page: what is said of its bytes does not hold any more.
+func (w *pageWriter) headPage(address *url.URL) {
 	h := w.Header()
-	address := w.address()
 	for _, name := range []string{"Content-Length", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest", "Last-Modified", "Accept-Ranges"} {
 		h.Del(name)
 	}
 	addMark(h, w.mark)
 	w.site.holdLinks(h, address, w.m.options.Unknown)
-	nonce := nonceOf(h)
 	if w.m.options.CSP != CSPOff {
 		keepPrivate(h)
-		w.m.addPolicy(h, w.m.policy(w.visitor, nonce))
+	}
+}
+
+// samePage is for the header by which a browser goes on with the gated page that it has: it takes the place of the one that it
+// has, name by name. The page's policy is the same still, or its ETag would be another; beside a new one of the site it is
+// said again.
+func (w *pageWriter) samePage() {
+	w.headPage(w.address())
+	if h := w.Header(); w.m.options.CSP != CSPOff && h[w.m.policyName()] != nil {
+		w.m.addPolicy(h, w.m.policy(w.visitor, scriptsOf(h)))
+	}
+}
+
+func (w *pageWriter) beginPage() {
+	h := w.Header()
+	address := w.address()
+	w.headPage(address)
+	own := scriptsOf(h)
+	if w.m.options.CSP != CSPOff {
+		w.m.addPolicy(h, w.m.policy(w.visitor, own))
 	}
 	if !w.hasBody() {
 		return
 	}
 	charset := strings.Contains(strings.ToLower(h.Get("Content-Type")), "charset")
-	w.body = newPageBody(w.ResponseWriter, h.Get("Content-Encoding"), charset, fetched(w.request), func() *page.Writer {
-		return w.site.gate.Writer(w.body.to, address, nonce)
+	fetched := !navigates(w.request)
+	w.body = newPageBody(w.ResponseWriter, h, charset, fetched, func(head []byte) *page.Writer {
+		if fetched && !opening.Match(head) {
+			return w.site.part.Writer(w.body.to, address, "")
+		}
+		gated := w.site.gate.Writer(w.body.to, address, own.nonce)
+		if own.nonce != "" && !own.dynamic {
+			gated.ByHosts()
+		}
+		return gated
 	}, w.passes)
 }
 

@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/stilehq/stile/server/account"
 )
 
 // ProxyOptions say which site is behind the server, that nobody can edit: its pages go out gated, and Stile's own paths
@@ -24,7 +26,7 @@ type ProxyOptions struct {
 	PageOptions
 	To       *url.URL      // the site: http or https, a host, and maybe a folder that its pages are under
 	KeepHost bool          // the site gets the visitor's Host, not its own
-	Admin    bool          // the dashboard (/admin/, /share/) is answered too, in place of the site's own
+	Admin    string        // host:port on which the dashboard is (/admin/, /share/), since it has no place on the site's own origin; "" for none
 	Timeout  time.Duration // for the site to begin its answer, and between the parts of a page; 0: 30 seconds
 }
 
@@ -36,6 +38,31 @@ func ParseTarget(text string) (*url.URL, error) {
 	}
 	return u, nil
 }
+
+// openAdmin binds the dashboard's own port before a site. On the site's origin whatever runs in its pages, tags too, could use
+// it in the name of whoever is logged in.
+func (s *Server) openAdmin(ctx context.Context) (err error) {
+	if s.opts.Proxy == nil || s.opts.Proxy.Admin == "" {
+		return nil
+	}
+	var lc net.ListenConfig
+	if s.adminListener, err = lc.Listen(ctx, "tcp", s.opts.Proxy.Admin); err != nil {
+		return fmt.Errorf("the dashboard cannot listen on %s: %w; end what uses it, or name another with --admin", s.opts.Proxy.Admin, err)
+	}
+	s.onStop("the dashboard's listener", func(context.Context) error { _ = s.adminListener.Close(); return nil })
+	s.adminHTTP = s.newHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if under(r.URL.Path, "/admin") || under(r.URL.Path, "/share") || ours(r.URL.Path) { // which the simulator draws with
+			s.echo.ServeHTTP(w, r)
+		} else {
+			http.NotFound(w, r)
+		}
+	}))
+	s.log.Info("the dashboard", "address", "http://"+s.adminListener.Addr().String()+"/admin/")
+	return nil
+}
+
+// under tells whether a path is that of a folder, or in it.
+func under(path, folder string) bool { return path == folder || strings.HasPrefix(path, folder+"/") }
 
 // front is all that the server answers: its own routes alone, or before a site that it is the proxy of.
 func (s *Server) front() (http.Handler, error) {
@@ -53,10 +80,12 @@ func (s *Server) front() (http.Handler, error) {
 	s.onStop("connections to the site", func(context.Context) error { p.transport.CloseIdleConnections(); return nil })
 	site := m.Handler(p)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if p.ours(r.URL.Path) {
+		if ours(r.URL.Path) {
 			s.echo.ServeHTTP(w, r)
 		} else {
-			site.ServeHTTP(w, r)
+			patient := &patientWriter{w, http.NewResponseController(w)}
+			site.ServeHTTP(patient, r)
+			patient.renew() // the end is written when this returns
 		}
 	}), nil
 }
@@ -89,9 +118,8 @@ func newProxy(o ProxyOptions, s *Server) *proxy {
 }
 
 // ours tells whether a path is Stile's.
-func (p *proxy) ours(path string) bool {
-	under := func(folder string) bool { return path == folder || strings.HasPrefix(path, folder+"/") }
-	return under("/stile") || path == "/.well-known/gpc.json" || p.Admin && (under("/admin") || under("/share"))
+func ours(path string) bool {
+	return under(path, "/stile") || path == "/.well-known/gpc.json"
 }
 
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -129,6 +157,31 @@ func (b *patientBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// sendTime is how long a visitor may take to read what was sent last, as with nginx.
+const sendTime = time.Minute
+
+// patientWriter lets an answer take as long as it takes while the visitor reads. Who does not read holds it no longer.
+type patientWriter struct {
+	http.ResponseWriter
+	c *http.ResponseController
+}
+
+// Unwrap is for http.ResponseController.
+func (w *patientWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *patientWriter) renew() { _ = w.c.SetWriteDeadline(time.Now().Add(sendTime)) } // a test's writer has none
+
+func (w *patientWriter) Write(p []byte) (int, error) {
+	w.renew()
+	return w.ResponseWriter.Write(p)
+}
+
+// FlushError is for http.ResponseController.
+func (w *patientWriter) FlushError() error {
+	w.renew()
+	return w.c.Flush()
+}
+
 // rewrite is the request as the site gets it.
 func (p *proxy) rewrite(r *httputil.ProxyRequest) {
 	r.SetURL(p.To)
@@ -141,6 +194,7 @@ func (p *proxy) rewrite(r *httputil.ProxyRequest) {
 		r.Out.Header.Set("X-Forwarded-Proto", "https")
 	}
 	r.Out.Header.Add("Via", "1.1 "+p.name)
+	account.Strip(r.Out.Header)
 	if p.KeepHost {
 		r.Out.Host = r.In.Host
 		return

@@ -2,15 +2,19 @@ package server
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -77,10 +81,36 @@ func TestProxyGates(t *testing.T) {
 	}
 }
 
-func TestProxyPublishesDashboardOnPurpose(t *testing.T) {
-	w, _ := behind(t, writes("text/html", tagged), func(o *ProxyOptions) { o.Admin = true })
-	if resp, body := w.get("/admin/", "Accept", "text/html"); strings.Contains(body, "Words") {
-		t.Errorf("/admin/ is the site's: status %d", resp.StatusCode)
+// Whatever runs in the site's pages has nothing to do with the dashboard, and the site gets none of its cookies.
+func TestProxyKeepsDashboardApart(t *testing.T) {
+	got := make(chan string, 1)
+	w, _ := behind(t, func(w http.ResponseWriter, r *http.Request) {
+		got <- strings.Join(r.Header["Cookie"], "|")
+		fmt.Fprint(w, "the site's own")
+	}, func(o *ProxyOptions) { o.Admin = "127.0.0.1:0" })
+	for cookies, want := range map[string]string{
+		"a=1; __Host-stile-admin=x; stile_shop=y; stile-admin=x; b=\"2\"; __Host-stile-oidc=z; stile-oidc=z": "a=1; stile_shop=y; b=\"2\"",
+		"stile-admin=x": "", "a=1;b=2": "a=1; b=2", "": "",
+	} {
+		for _, path := range []string{"/admin/", "/share/x"} {
+			if _, body := w.get(path, "Cookie", cookies); body != "the site's own" {
+				t.Errorf("%s on the site's origin is %q", path, body)
+			}
+			if cookie := <-got; cookie != want {
+				t.Errorf("of the cookies %q the site got %q", cookies, cookie)
+			}
+		}
+	}
+	w.base = "http://" + w.s.adminListener.Addr().String()
+	for _, path := range []string{"/admin/", "/stile/shop.js"} {
+		if resp, _ := w.get(path, "Accept", "text/html"); resp.StatusCode >= http.StatusBadRequest {
+			t.Errorf("%s with the dashboard: status %d", path, resp.StatusCode)
+		}
+	}
+	for _, path := range []string{"/", "/administrator", "/metrics"} {
+		if resp, body := w.get(path); resp.StatusCode != http.StatusNotFound {
+			t.Errorf("%s beside the dashboard: status %d, %q", path, resp.StatusCode, body)
+		}
 	}
 }
 
@@ -249,7 +279,7 @@ func TestProxyStreamsEvents(t *testing.T) {
 	next := make(chan bool)
 	w, _ := behind(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
-		for range 3 {
+		for range 2 {
 			fmt.Fprint(w, "data: <img src=https://pixel.example/p.gif>\n\n")
 			_ = http.NewResponseController(w).Flush()
 			select {
@@ -260,7 +290,7 @@ func TestProxyStreamsEvents(t *testing.T) {
 			}
 		}
 	})
-	w.s.http.ReadTimeout = 100 * time.Millisecond
+	w.s.http.ReadTimeout = time.Second
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.base+"/events", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -271,13 +301,102 @@ func TestProxyStreamsEvents(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	lines := bufio.NewScanner(resp.Body)
-	for range 3 {
+	for range 2 {
 		if !lines.Scan() || lines.Text() != "data: <img src=https://pixel.example/p.gif>" {
 			t.Fatalf("an event is %q, %v", lines.Text(), lines.Err())
 		}
 		lines.Scan()
-		<-time.After(150 * time.Millisecond) // longer than the deadline, which is what is tried
+		<-time.After(1200 * time.Millisecond) // longer than the deadline, which is what is tried
 		next <- true
+	}
+}
+
+// An answer may pause for as long as it likes; a visitor who does not read it holds it for a minute.
+func TestProxyLeavesWhoDoesNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		visitor, conn := net.Pipe()
+		ended := make(chan error, 1)
+		s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			p := &patientWriter{w, http.NewResponseController(w)}
+			for range 2 {
+				fmt.Fprint(p, "data: 1\n\n")
+				if err := http.NewResponseController(p).Flush(); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(3 * sendTime)
+			}
+			var err error
+			for err == nil {
+				_, err = p.Write(make([]byte, 32<<10))
+			}
+			ended <- err
+		})}
+		l := &pipeListener{conns: make(chan net.Conn, 1)}
+		l.conns <- conn
+		go func() { _ = s.Serve(l) }()
+		fmt.Fprint(visitor, "GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+		lines := bufio.NewScanner(visitor)
+		for n := 0; n < 2 && lines.Scan(); {
+			if lines.Text() == "data: 1" {
+				n++
+			}
+		}
+		start := time.Now()
+		if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("it ended by %v", err)
+		}
+		if took := time.Since(start); took != 4*sendTime {
+			t.Errorf("it was held for %v", took)
+		}
+		_ = s.Close()
+		_ = visitor.Close()
+	})
+}
+
+// pipeListener has one visitor.
+type pipeListener struct{ conns chan net.Conn }
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	if c, more := <-l.conns; more {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (l *pipeListener) Close() error {
+	close(l.conns)
+	return nil
+}
+
+func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
+
+// A visitor's stream does not keep the server from storing what it counted, and is nothing to report when it stops.
+func TestProxyStopsDespiteStream(t *testing.T) {
+	w, _ := behind(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, "data: 1\n\n")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.base+"/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := w.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), stopTime)
+	defer cancel()
+	if err := w.s.Stop(ctx); err != nil || ctx.Err() != nil {
+		t.Errorf("stopping: %v, %v", err, ctx.Err())
+	}
+	if strings.Contains(w.log.String(), "are lost") {
+		t.Errorf("the log says %s", w.log)
+	}
+	if _, err := io.ReadAll(resp.Body); err == nil {
+		t.Error("the stream ended as if it were whole")
 	}
 }
 
@@ -287,12 +406,12 @@ func TestProxyTakesSlowUpload(t *testing.T) {
 		body, err := io.ReadAll(r.Body)
 		fmt.Fprint(w, string(body), err)
 	})
-	w.s.http.ReadTimeout = 100 * time.Millisecond
+	w.s.http.ReadTimeout = time.Second
 	from, to := io.Pipe()
 	go func() {
 		for _, part := range []string{"a", "b", "c"} {
 			_, _ = io.WriteString(to, part)
-			<-time.After(80 * time.Millisecond)
+			<-time.After(500 * time.Millisecond) // all of it longer than the deadline
 		}
 		_ = to.Close()
 	}()

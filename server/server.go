@@ -66,6 +66,10 @@ type Server struct {
 	handler  http.Handler // echo, and the site behind it
 	http     *http.Server
 	listener net.Listener
+
+	adminHTTP     *http.Server // nil: the dashboard has no port of its own
+	adminListener net.Listener
+
 	ledger   *ledger.Ledger
 	merkle   publicLog // nil: no log is published
 	outbox   *outbox.Outbox
@@ -163,14 +167,40 @@ func New(ctx context.Context, opts Options) (_ *Server, err error) {
 	if s.handler, err = s.front(); err != nil {
 		return nil, err
 	}
-	s.http = &http.Server{
+	s.http = s.newHTTP(s.handler)
+	if err := s.openAdmin(ctx); err != nil {
+		return nil, err
+	}
+	s.onStop("requests", s.endRequests)
+	return s, nil
+}
+
+func (s *Server) newHTTP(h http.Handler) *http.Server {
+	return &http.Server{
 		// Header and body share one deadline, and answers have none, since they fit the socket's buffer: each deadline is
 		// paid for on every request.
-		Handler: s.handler, ReadTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		Handler: h, ReadTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelError),
 	}
-	s.onStop("requests", s.http.Shutdown)
-	return s, nil
+}
+
+// endRequests waits for those that are under way. What does not end by itself, such as a stream of the site's, is cut off then:
+// what has to be stored needs the rest of the time.
+func (s *Server) endRequests(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, graceTime)
+	defer cancel()
+	var errs []error
+	for _, h := range []*http.Server{s.http, s.adminHTTP} {
+		if h == nil {
+			continue
+		}
+		err := h.Shutdown(ctx)
+		if err != nil && ctx.Err() != nil {
+			err = h.Close()
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 func (s *Server) onStop(name string, run func(context.Context) error) {
@@ -183,8 +213,11 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 // Handler serves requests without the listener, for tests and benchmarks.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// stopTime bounds how long a stop waits for what is under way.
-const stopTime = 10 * time.Second
+// stopTime bounds how long a stop may take, graceTime how long it waits for requests.
+const (
+	stopTime  = 10 * time.Second
+	graceTime = 5 * time.Second
+)
 
 // Run serves until ctx ends, then stops. Meanwhile it reloads when the configuration's files change.
 func (s *Server) Run(ctx context.Context) error {
@@ -197,8 +230,11 @@ func (s *Server) Run(ctx context.Context) error {
 	var jobs sync.WaitGroup
 	jobs.Go(func() { s.retain(ctx) })
 	jobs.Go(func() { s.alerts.Run(ctx) })
-	failed := make(chan error, 1)
+	failed := make(chan error, 2)
 	go func() { failed <- s.http.Serve(s.listener) }()
+	if s.adminHTTP != nil {
+		go func() { failed <- s.adminHTTP.Serve(s.adminListener) }()
+	}
 	select {
 	case err = <-failed:
 		if errors.Is(err, http.ErrServerClosed) {

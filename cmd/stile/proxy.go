@@ -13,7 +13,7 @@ type proxyCommand struct {
 	To       string        `required:"" env:"STILE_PROXY_TO" placeholder:"URL" help:"The site: http://10.1.0.5:8080. Private addresses are fine."`
 	Site     string        `env:"STILE_PROXY_SITE" placeholder:"NAME" help:"Which of the configuration's sites it is, where there are several."`
 	KeepHost bool          `env:"STILE_PROXY_KEEP_HOST" help:"Pass the visitor's Host on to the site, in place of its own."`
-	Admin    bool          `env:"STILE_PROXY_ADMIN" help:"Publish the dashboard too, under /admin/ and /share/. The site's own pages there are not reached then."`
+	Admin    string        `env:"STILE_PROXY_ADMIN" placeholder:"ADDRESS" help:"Address to listen on for the dashboard: 127.0.0.1:8082. It is never on the pages' own origin, where every tag could use it; publish it on a host of its own."`
 	Timeout  time.Duration `env:"STILE_PROXY_TIMEOUT" default:"30s" help:"How long the site may take to begin an answer, and to go on with a page."`
 	Unknown  string        `env:"STILE_PROXY_UNKNOWN" placeholder:"CATEGORY" help:"Let tags of hosts that nobody knows wait for this category: marketing. They do not wait otherwise."`
 	Own      []string      `env:"STILE_PROXY_OWN" placeholder:"HOST" help:"Further hosts that are the site's own: *.cdn.shop.example."`

@@ -3,6 +3,8 @@ package account
 import (
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/gorilla/securecookie"
 )
@@ -20,6 +22,21 @@ func cookieName(secure bool) string {
 		return secureCookie
 	}
 	return plainCookie
+}
+
+// Strip takes the dashboard's cookies from a request that goes on to somebody else: browsers send them to every port of a host.
+func Strip(h http.Header) {
+	own := []string{plainCookie, secureCookie, flowName(false), flowName(true)}
+	var kept []string
+	for part := range strings.SplitSeq(strings.Join(h["Cookie"], "; "), ";") {
+		name, _, _ := strings.Cut(part, "=")
+		if !slices.Contains(own, strings.TrimSpace(name)) {
+			kept = append(kept, strings.TrimSpace(part))
+		}
+	}
+	if h.Del("Cookie"); len(kept) > 0 {
+		h.Set("Cookie", strings.Join(kept, "; "))
+	}
 }
 
 // newCookie has the attributes of all cookies of the dashboard. They are Lax, not Strict: a browser would leave a Strict one

@@ -11,6 +11,7 @@ import (
 type Security struct {
 	Host         string // origin of the consent host: "https://consent.shop.example"; "" where it is the page's own
 	Nonce        string // "" for a list of hosts; else scripts are let in by this nonce and what they load in turn
+	Hosts        bool   // beside the nonce they are let in by that list: what they load in turn is not
 	TrustedTypes bool   // require them; the gate's own policy is called stile
 }
 
@@ -32,7 +33,11 @@ func ContentSecurityPolicy(s *consent.Site, d *consent.Decision, how Security) s
 	own := strings.TrimSpace("'self' " + how.Host)
 	list := strings.Join(append([]string{own}, hosts...), " ")
 	scripts := list
-	if how.Nonce != "" {
+	switch {
+	case how.Nonce == "":
+	case how.Hosts:
+		scripts += " 'nonce-" + how.Nonce + "'"
+	default:
 		scripts = "'nonce-" + how.Nonce + "' 'strict-dynamic'"
 	}
 	directives := []string{

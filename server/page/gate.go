@@ -4,6 +4,7 @@ import (
 	"html"
 	"io"
 	"net/url"
+	"strings"
 
 	"github.com/stilehq/stile/server/hosts"
 )
@@ -128,6 +129,10 @@ func (g *Gate) Writer(to io.Writer, address *url.URL, nonce string) *Writer {
 	w.script += "></script>"
 	return w
 }
+
+// ByHosts says in Stile's tag that the page's policy lets in scripts by their hosts beside the nonce, and has the last word on
+// those that wait without it.
+func (w *Writer) ByHosts() { w.script = strings.Replace(w.script, "></", " data-stile-hosts></", 1) }
 
 // Write implements io.Writer. All that is decided is written before it returns.
 func (w *Writer) Write(p []byte) (int, error) {
