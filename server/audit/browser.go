@@ -116,7 +116,7 @@ func start(ctx context.Context, o *Options) (*chrome, error) {
 	if err := b.profile(); err != nil {
 		return nil, err
 	}
-	ctx, cancel := chromedp.NewExecAllocator(ctx, append(flags, chromedp.UserDataDir(b.folder))...)
+	ctx, cancel := chromedp.NewExecAllocator(ctx, append(flags, chromedp.UserDataDir(b.folder), chromedp.Env("TMPDIR="+b.folder))...) // what it leaves there goes with it
 	b.cancels = append(b.cancels, cancel)
 	b.ctx, cancel = chromedp.NewContext(ctx, quietly()...)
 	b.cancels = append(b.cancels, cancel)

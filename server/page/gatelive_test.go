@@ -24,6 +24,7 @@ var asks = []string{
 	`<script src="https://connect.facebook.net/en_US/fbevents.js"></script>`, `<script src=https://connect.facebook.net/x.js />`, `<img src="https://www.facebook.com/tr?id=1">`,
 	`<img srcset="https://www.facebook.com/tr 2x">`, `<iframe src="https://player.films.example/1"></iframe>`, `<script>fbq("init", "1")</script>`,
 	`<script href="https://connect.facebook.net/x.js"></script>`, `<image href="https://www.facebook.com/tr"/>`, `<image src="https://www.facebook.com/tr">`,
+	`<source src=https://connect.facebook.net/x.mp4 srcset="https://www.facebook.com/tr 2x">`,
 }
 
 // liveIn are the known trackers that a page asks for when a browser with scripts shows it.
@@ -66,7 +67,7 @@ func asked(n *html.Node) []string {
 		return []string{attr(n, "href")}
 	case n.Namespace == "" && n.Data == "script" && running(n), n.Namespace == "" && n.Data == "iframe":
 		return []string{attr(n, "src")}
-	case n.Namespace == "" && n.Data == "img":
+	case n.Namespace == "" && (n.Data == "img" || n.Data == "source"):
 		return append(candidates(attr(n, "srcset")), attr(n, "src"))
 	}
 	return nil

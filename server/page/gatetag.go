@@ -69,8 +69,7 @@ func (w *Writer) startTag(b []byte, whole bool) {
 			w.wait(b, countingOnly, "src")
 		}
 	case "source":
-		w.waitLater(b, everyKnown, "src")
-		w.wait(b, countingOnly, "srcset")
+		w.waitLater(b, everyKnown, "src", "srcset")
 	case "video", "audio":
 		w.waitLater(b, everyKnown, "src", "poster")
 	case "link":
@@ -250,6 +249,9 @@ func (w *Writer) wait(b []byte, s scope, names ...string) bool {
 func (w *Writer) ofAttribute(name, value string, s scope) (category, id string) {
 	switch name {
 	case "srcset", "imagesrcset", "data-srcset", "data-lazy-srcset":
+		if w.name == "source" { // of a picture, where src is of a film
+			s = countingOnly
+		}
 		for _, address := range candidates(html.UnescapeString(value)) {
 			if category, id = w.ofAddress(address, s); category != "" {
 				return category, id
