@@ -79,15 +79,13 @@ func (s *Server) front() (http.Handler, error) {
 	p := newProxy(*o, s)
 	s.onStop("connections to the site", func(context.Context) error { p.transport.CloseIdleConnections(); return nil })
 	site := m.Handler(p)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return patiently(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if ours(r.URL.Path) {
 			s.echo.ServeHTTP(w, r)
 		} else {
-			patient := &patientWriter{w, http.NewResponseController(w)}
-			site.ServeHTTP(patient, r)
-			patient.renew() // the end is written when this returns
+			site.ServeHTTP(w, r)
 		}
-	}), nil
+	})), nil
 }
 
 // proxy passes requests on to a site, and its answers back.
@@ -160,7 +158,15 @@ func (b *patientBody) Read(p []byte) (int, error) {
 // sendTime is how long a visitor may take to read what was sent last, as with nginx.
 const sendTime = time.Minute
 
-// patientWriter lets an answer take as long as it takes while the visitor reads. Who does not read holds it no longer.
+// patiently lets an answer take as long as it takes while the visitor reads. Who does not read holds it no longer.
+func patiently(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := &patientWriter{w, http.NewResponseController(w)}
+		h.ServeHTTP(p, r)
+		p.renew() // the end is written when this returns
+	})
+}
+
 type patientWriter struct {
 	http.ResponseWriter
 	c *http.ResponseController

@@ -316,8 +316,11 @@ func TestProxyLeavesWhoDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		visitor, conn := net.Pipe()
 		ended := make(chan error, 1)
-		s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			p := &patientWriter{w, http.NewResponseController(w)}
+		s := &http.Server{Handler: patiently(http.HandlerFunc(func(p http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/choice" {
+				p.WriteHeader(http.StatusNoContent)
+				return
+			}
 			for range 2 {
 				fmt.Fprint(p, "data: 1\n\n")
 				if err := http.NewResponseController(p).Flush(); err != nil {
@@ -330,12 +333,18 @@ func TestProxyLeavesWhoDoesNotRead(t *testing.T) {
 				_, err = p.Write(make([]byte, 32<<10))
 			}
 			ended <- err
-		})}
+		}))}
 		l := &pipeListener{conns: make(chan net.Conn, 1)}
 		l.conns <- conn
 		go func() { _ = s.Serve(l) }()
-		fmt.Fprint(visitor, "GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n")
 		lines := bufio.NewScanner(visitor)
+		for range 2 { // the time runs for each answer anew
+			fmt.Fprint(visitor, "GET /choice HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+			for lines.Scan() && lines.Text() != "" {
+			}
+			time.Sleep(3 * sendTime)
+		}
+		fmt.Fprint(visitor, "GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n")
 		for n := 0; n < 2 && lines.Scan(); {
 			if lines.Text() == "data: 1" {
 				n++
