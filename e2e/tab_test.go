@@ -57,7 +57,9 @@ func (b *tab) fresh(opts ...chromedp.ContextOption) *tab {
 		switch e := event.(type) {
 		case *network.EventRequestWillBeSent:
 			b.w.sent(e.Request.URL)
-			b.w.flies(under{ctx, e.RequestID}, e.Request.URL)
+			if e.Type != network.ResourceTypeDocument { // of a frame, whose own session is told of its end
+				b.w.flies(under{ctx, e.RequestID}, e.Request.URL)
+			}
 		case *network.EventLoadingFinished:
 			b.w.lands(under{ctx, e.RequestID})
 		case *network.EventLoadingFailed:
