@@ -130,7 +130,7 @@ func TestSightings(t *testing.T) {
 		t.Errorf("the consent host got %d reports, or was asked beforehand:\n%s", n, asked)
 	}
 
-	b.look(1280, 900, "light").as(account.Viewer, "sites/shop/sightings")
+	b.look(1280, 900, "light").as(account.Viewer, "sites/shop/sightings").counts(`document.querySelector('main').innerText.includes('tracker.example was seen on 4 pages')`)
 	page := eval[string](b, `document.querySelector('main').innerText`)
 	for _, says := range []string{
 		"Chat was seen on 1 page of visitors who declined functional: it stands in the theme.",
@@ -171,7 +171,7 @@ func TestSightingsOfPolicy(t *testing.T) {
 		defer w.mu.Unlock()
 		return strings.Count(strings.Join(w.requests, "\n"), "POST /stile/shop/reports 204") >= 2
 	})
-	b.as(account.Viewer, "sites/shop/sightings?show=unknown")
+	b.as(account.Viewer, "sites/shop/sightings?show=unknown").counts(`!!document.querySelector('.seen tbody tr')`)
 	rows := eval[[]string](b, `[...document.querySelectorAll('.seen tbody tr')].map(r => r.innerText.replace(/\s+/g, ' '))`)
 	if !slices.ContainsFunc(rows, func(row string) bool {
 		return strings.HasPrefix(row, "tracker.example img, told by the security policy") && strings.Contains(row, "not known 1")

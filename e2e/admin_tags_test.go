@@ -52,7 +52,7 @@ func TestAdminTags(t *testing.T) {
 		return strings.Count(strings.Join(w.requests, "\n"), "POST /stile/shop/view?") >= 4
 	})
 
-	b.look(1280, 900, "light").as(account.Viewer, "sites/shop/tags")
+	b.look(1280, 900, "light").as(account.Viewer, "sites/shop/tags").counts(`document.querySelector('#counted').innerText.startsWith('4 page views in all')`)
 	for tag, loads := range w.tagsLoad(2) {
 		want := []string{"gated", fmt.Sprint(loads), "2", "50.0%", "declined 2"}
 		if got := b.cells(tag)[2:]; !slices.Equal(got[:len(want)], want) || got[len(want)] == "–" {

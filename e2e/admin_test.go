@@ -46,6 +46,19 @@ func (b *tab) as(role account.Role, page string) *tab {
 	return b
 }
 
+// counts loads the page that is open anew until an expression is true in it: its figures are of a second ago at most.
+func (b *tab) counts(js string) *tab {
+	b.t.Helper()
+	b.w.until(js, func() bool {
+		if eval[bool](b, js) {
+			return true
+		}
+		b.load(eval[string](b, "location.href"))
+		return false
+	})
+	return b
+}
+
 // adminCookie is the session's, or nil.
 func (b *tab) adminCookie() *network.Cookie {
 	b.t.Helper()
