@@ -291,14 +291,7 @@ func TestProxyStreamsEvents(t *testing.T) {
 		}
 	})
 	w.s.http.ReadTimeout = time.Second
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.base+"/events", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := w.client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := w.events()
 	defer resp.Body.Close()
 	lines := bufio.NewScanner(resp.Body)
 	for range 2 {
@@ -379,6 +372,20 @@ func (l *pipeListener) Close() error {
 
 func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 
+// events opens a stream of the site's, which the caller closes.
+func (w *world) events() *http.Response {
+	w.t.Helper()
+	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.base+"/events", nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	resp, err := w.client.Do(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return resp
+}
+
 // A visitor's stream does not keep the server from storing what it counted, and is nothing to report when it stops.
 func TestProxyStopsDespiteStream(t *testing.T) {
 	w, _ := behind(t, func(w http.ResponseWriter, r *http.Request) {
@@ -387,14 +394,7 @@ func TestProxyStopsDespiteStream(t *testing.T) {
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	})
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.base+"/events", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := w.client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := w.events()
 	defer resp.Body.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), stopTime)
 	defer cancel()
