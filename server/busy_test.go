@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -183,6 +184,14 @@ func (w *world) holdUp(forms []busyForm, accepts ...string) {
 		}
 	}
 	wg.Wait()
+	if slices.ContainsFunc(forms, func(f busyForm) bool { return f.records > 0 }) {
+		// An operator is told what holds the ledger up. On a busy machine SQLite finds out later than the visitors leave,
+		// since it counts how long it means to sleep.
+		w.log.await(t, "no choice can be stored now")
+		if log := w.log.String(); strings.Count(log, "no choice can be stored now") > 1 || !strings.Contains(log, "locked by another process") {
+			t.Errorf("an operator is not told once what holds the ledger up: %s", log)
+		}
+	}
 	release()
 	if list, err := w.s.ledger.Requests(t.Context(), "shop"); err != nil || len(list) > 0 {
 		t.Errorf("requests were kept: %v, %v", list, err)
@@ -209,9 +218,6 @@ func (w *world) holdUp(forms []busyForm, accepts ...string) {
 	// What waited for longer than its visitor did may have been stored meanwhile: once all the same.
 	if n := w.records(); n != want {
 		t.Errorf("%d records, want %d", n, want)
-	}
-	if !strings.Contains(w.log.String(), "locked by another process") {
-		t.Errorf("an operator is not told what holds the ledger up: %s", w.log)
 	}
 }
 

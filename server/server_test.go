@@ -82,6 +82,19 @@ func (b *syncBuffer) String() string {
 	return b.b.String()
 }
 
+// await waits for words.
+func (b *syncBuffer) await(t *testing.T, words string) {
+	t.Helper()
+	late := time.After(time.Minute)
+	for tick := time.NewTicker(time.Millisecond); !strings.Contains(b.String(), words); {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("%q is not logged: %s", words, b)
+		}
+	}
+}
+
 func newWorld(t *testing.T, change ...func(*Options)) *world {
 	t.Helper()
 	w := &world{t: t, folder: t.TempDir(), log: &syncBuffer{}}

@@ -105,11 +105,22 @@ func (l *Ledger) write(batch []*pending) {
 	err := l.commit(batch)
 	switch {
 	case err == nil:
+		l.held = false
 	case l.spool != nil && gone(err):
 		l.leave(err)
 		l.spooled(batch)
 	default:
+		l.tell(err)
 		l.retry(batch, err)
+	}
+}
+
+// tell logs once that another process holds the database, until a batch is stored again: whoever waited for this one may
+// be gone by now, and would not hear of it.
+func (l *Ledger) tell(err error) {
+	if errors.Is(err, ErrLocked) && !l.held {
+		l.held = true
+		l.log.Warn("no choice can be stored now", "error", err)
 	}
 }
 

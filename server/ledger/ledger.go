@@ -109,6 +109,7 @@ type Ledger struct {
 	turn      sync.RWMutex
 	away      bool          // what comes goes to the spool; guarded by turn
 	failing   atomic.Bool   // the last batch was not taken by the database, nor by the spool
+	held      bool          // it was told that another process holds the database; the writing goroutine's
 	wake      chan struct{} // the courier
 	stop      chan struct{} // closed to stop the courier
 	couriered chan struct{} // closed when it has ended
