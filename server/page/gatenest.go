@@ -12,6 +12,7 @@ type foreign struct {
 	math       bool
 	annotation bool // MathML's <annotation-xml>, in which SVG may stand
 	doubt      bool // while it is the last, nothing is sure: it may be closed already
+	text       bool // it is in doubt, and HTML would take all up to its end tag for text
 }
 
 type nesting uint8
@@ -41,8 +42,7 @@ func (w *Writer) enter(b []byte) {
 		if closesTables(w.name) {
 			w.inDoubt()
 		}
-	case breaks(w.name) || w.name == "font" && w.styled(b):
-		w.leaveForeign()
+	case (breaks(w.name) || w.name == "font" && w.styled(b)) && w.leaveForeign():
 	default:
 		w.alien, w.doubt = !top.doubt, top.doubt
 	}
@@ -50,15 +50,30 @@ func (w *Writer) enter(b []byte) {
 
 func isGlyph(name []byte) bool { return is(name, "mglyph") || is(name, "malignmark") }
 
-// leaveForeign goes on in HTML for sure.
-func (w *Writer) leaveForeign() {
+// leaveForeign goes on in HTML for sure, unless it may be text that seemed to begin HTML.
+func (w *Writer) leaveForeign() bool {
+	if w.maybeText() {
+		return false
+	}
 	for n := len(w.foreign); n > 0; n-- {
 		if w.foreign[n-1].kind != isForeign {
 			w.foreign[n-1].doubt = false
-			return
+			break
 		}
 		w.foreign = w.foreign[:n-1]
 	}
+	return true
+}
+
+// maybeText tells whether an element is open that may hold text: nothing in it makes sure of anything but its end tag. All
+// that seems to be open in it is in doubt.
+func (w *Writer) maybeText() bool {
+	for i := len(w.foreign) - 1; i >= 0 && w.foreign[i].doubt; i-- {
+		if w.foreign[i].text {
+			return true
+		}
+	}
+	return false
 }
 
 // inDoubt takes note that what is open may be closed. What is in doubt is all that is open before something that is not.
@@ -101,15 +116,14 @@ func (w *Writer) endForeign() {
 			}
 			return
 		}
-		if f.kind == isInner {
+		if f.kind == isInner || f.text {
 			break
 		}
 	}
 	switch {
-	case w.name == "template" && w.endTemplate():
+	case w.name == "template" && w.endTemplate() && !w.maybeText():
 		w.toTemplate()
-	case w.name == "p", w.name == "br": // they become elements of HTML
-		w.leaveForeign()
+	case (w.name == "p" || w.name == "br") && w.leaveForeign(): // they become elements of HTML
 	default:
 		w.inDoubt()
 	}
@@ -160,15 +174,16 @@ func (w *Writer) afterAlien() {
 	if w.code >= 0 {
 		w.state = inAlienScript
 	}
-	if w.tag.self {
+	text := w.doubt && holdsText(w.name)
+	if w.tag.self && !text {
 		return
 	}
 	top := w.foreign[len(w.foreign)-1]
-	f := foreign{id: w.id, math: top.math, doubt: w.doubt}
+	f := foreign{id: w.id, math: top.math, doubt: w.doubt, text: text}
 	switch w.name {
 	case "svg":
 		f.math = top.math && !top.annotation
-		f.doubt = w.doubt && top.math
+		f.doubt = w.doubt && (top.math || w.maybeText())
 	case "math":
 		f.math = top.math || w.doubt
 	case "foreignobject", "desc", "title":
@@ -259,6 +274,15 @@ func breaks(name string) bool {
 func closesTables(name string) bool {
 	switch name {
 	case "table", "caption", "col", "colgroup", "tbody", "td", "tfoot", "th", "thead", "tr", "frameset":
+		return true
+	}
+	return false
+}
+
+// holdsText tells of the elements of HTML in which there is no markup up to their end tag.
+func holdsText(name string) bool {
+	switch name {
+	case "script", "title", "textarea", "style", "xmp", "iframe", "noembed", "noframes", "noscript":
 		return true
 	}
 	return false

@@ -108,6 +108,8 @@ func (w *Writer) open(end bool) {
 func (w *Writer) declaration(rest []byte) bool {
 	const comment, cdata = "<!--", "<![CDATA["
 	switch {
+	case bytes.HasPrefix(rest, []byte(comment)) && w.maybeText(): // what is in it waits too
+		w.at += len(comment)
 	case bytes.HasPrefix(rest, []byte(comment)):
 		w.state, w.at = inComment, w.at+2 // "<!-->" is a whole comment: its dashes begin and end it
 		w.opened = w.past + int64(w.at)
