@@ -103,6 +103,7 @@ type comparison struct {
 type line struct {
 	path    []*element
 	html    string
+	cells   bool // of a table's row
 	changed bool
 }
 
@@ -111,7 +112,7 @@ func (c *comparison) both(old, present *passage) {
 	for i, e := range old.path {
 		c.counterpart[e] = present.path[i]
 	}
-	l := line{path: present.path}
+	l := line{path: present.path, cells: present.cell != ""}
 	l.html = present.markup(func(i int) string {
 		html, changed := reword(old.cells[i], present.cells[i])
 		l.changed = l.changed || changed
@@ -125,7 +126,7 @@ func (c *comparison) whole(tag string, list []passage) {
 	for i := range list {
 		p := &list[i]
 		html := p.markup(func(i int) string { return marked(tag, p.cells[i]) })
-		c.lines = append(c.lines, line{path: p.path, html: html, changed: true})
+		c.lines = append(c.lines, line{path: p.path, html: html, cells: p.cell != "", changed: true})
 	}
 }
 
@@ -210,14 +211,19 @@ func (c *comparison) draw(unchanged string) string {
 		}
 		open = path
 	}
+	var last line
 	for _, part := range c.fold() {
 		if part.folded {
 			within(nil)
 			out.WriteString("<details><summary>" + html.EscapeString(unchanged) + "</summary>\n")
 		}
 		for _, l := range part.lines {
+			if !l.cells && slices.Equal(l.path, last.path) { // what was removed is shown in an item that has a text of its own
+				out.WriteString("<br>\n")
+			}
 			within(l.path)
 			out.WriteString(l.html)
+			last = l
 		}
 		if part.folded {
 			within(nil)

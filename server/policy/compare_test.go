@@ -64,6 +64,10 @@ func TestCompare(t *testing.T) {
 				"<details><summary>&amp; so on</summary><p>one</p><p>two</p><p>three</p></details><p>four</p><p><del>five</del></p><p><ins>six</ins></p>",
 		},
 		{"far, but short", "a\n\nb\n\nc\n\nd\n", "a\n\nb\n\nc\n\nd\n\ne", "<p>a</p><p>b</p><p>c</p><p>d</p><p><ins>e</ins></p>"},
+		{
+			"an item that went into another", "1. we\n1. keep\n | \n-|-\n | ", "1. we\n | \n-|-\n | ",
+			"<ol><li>we<br><del>keep</del><table><thead><tr><th></th><th></th></tr></thead><tbody><tr><td></td><td></td></tr></tbody></table></li></ol>",
+		},
 		{"no change at all", far, far, "<details><summary>&amp; so on</summary><p>one</p><p>two</p><p>three</p><p>four</p></details>"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
