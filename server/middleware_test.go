@@ -909,8 +909,8 @@ func TestMiddlewareWatches(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- f.m.Watch(ctx) }()
 	before := f.m.current()
-	deadline := time.After(20 * time.Second)
-	for tick := time.NewTicker(300 * time.Millisecond); f.m.current() == before; { // the watch may not have begun
+	deadline := time.After(time.Minute)
+	for tick := time.NewTicker(10 * settleTime); f.m.current() == before; { // the watch may not have begun
 		if err := os.WriteFile(f.path, []byte(siteText+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -53,7 +53,7 @@ func demoRun(t *testing.T, data string, fn func(address, user, password string))
 			t.Error(err)
 		}
 	}()
-	for late := time.After(2 * time.Minute); ; {
+	for late := time.After(20 * time.Minute); ; {
 		if m := demoLogin.FindStringSubmatch(out.String()); m != nil {
 			fn(m[1], m[2], m[3])
 			return

@@ -114,6 +114,8 @@ type Ledger struct {
 	stop      chan struct{} // closed to stop the courier
 	couriered chan struct{} // closed when it has ended
 
+	retiring time.Duration // retireTime
+
 	signers atomic.Pointer[[]note.Signer]
 	keeping sync.Once     // starts the keeper
 	grown   chan struct{} // wakes it
@@ -174,7 +176,7 @@ func Open(ctx context.Context, o Options) (*Ledger, error) {
 	l := &Ledger{
 		queue: make(chan *pending, o.Queue), stopped: make(chan struct{}), log: o.Log,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), couriered: make(chan struct{}),
-		grown: make(chan struct{}, 1), kept: make(chan struct{}),
+		grown: make(chan struct{}, 1), kept: make(chan struct{}), retiring: retireTime,
 	}
 	l.close = sync.OnceValue(l.shut)
 	if err := l.open(ctx, o); err != nil {

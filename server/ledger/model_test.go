@@ -73,7 +73,9 @@ type database struct {
 }
 
 func (db *database) open() (err error) {
-	db.Ledger, err = Open(context.Background(), db.options)
+	if db.Ledger, err = Open(context.Background(), db.options); err == nil {
+		db.retiring = time.Hour // one step, and one entry of the audit trail, however long it takes
+	}
 	return err
 }
 

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -29,12 +30,14 @@ type remote struct {
 	pool *pgxpool.Pool
 	db   *sql.DB
 	name string // host and database, for messages: the address may hold a password
+
+	patient time.Duration // how long a connection, and then a batch, may take; its visitors are answered from the spool then
 }
 
 var _ engine = (*remote)(nil)
 
-// connectTime bounds how long a new connection takes.
-const connectTime = 2 * time.Second
+// patientFor is how long an address that has no connect_timeout, in seconds, lets the database take.
+const patientFor = 2 * time.Second
 
 func openRemote(ctx context.Context, address string) (_ *remote, err error) {
 	c, err := pgxpool.ParseConfig(address)
@@ -43,13 +46,16 @@ func openRemote(ctx context.Context, address string) (_ *remote, err error) {
 		return nil, errors.New("the database's address cannot be read: it is postgres://USER:PASSWORD@HOST:5432/DATABASE, " +
 			"with % signs for special characters; a password in PGPASSWORD or ~/.pgpass is found as well")
 	}
-	c.ConnConfig.ConnectTimeout = connectTime
+	c.ConnConfig.ConnectTimeout = cmp.Or(c.ConnConfig.ConnectTimeout, patientFor)
 	if c.ConnConfig.ValidateConnect == nil {
 		c.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite // of several hosts, the one that can be written
 	}
 	c.ConnConfig.RuntimeParams["application_name"] = "stile"
 	c.AfterConnect = durable
-	e := &remote{name: net.JoinHostPort(c.ConnConfig.Host, strconv.Itoa(int(c.ConnConfig.Port))) + "/" + c.ConnConfig.Database}
+	e := &remote{
+		name:    net.JoinHostPort(c.ConnConfig.Host, strconv.Itoa(int(c.ConnConfig.Port))) + "/" + c.ConnConfig.Database,
+		patient: c.ConnConfig.ConnectTimeout,
+	}
 	if e.pool, err = pgxpool.NewWithConfig(ctx, c); err != nil {
 		return nil, fmt.Errorf("opening the database %s: %w", e.name, err)
 	}
@@ -115,11 +121,8 @@ func (e *remote) begin(ctx context.Context) (*sql.Tx, error) {
 	return e.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 }
 
-// batchTime is how long a batch may take: its visitors are answered from the spool then.
-const batchTime = 2 * time.Second
-
 func (e *remote) patience(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, batchTime)
+	return context.WithTimeout(ctx, e.patient)
 }
 
 func (e *remote) lock(ctx context.Context, tx *sql.Tx) (size int64, err error) {
@@ -132,7 +135,7 @@ func (e *remote) lockTree(ctx context.Context, tx *sql.Tx) (tlog.Tree, error) {
 }
 
 func (e *remote) ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	ctx, cancel := context.WithTimeout(ctx, e.patient)
 	defer cancel()
 	var n int
 	if err := e.db.QueryRowContext(ctx, `SELECT 1`).Scan(&n); err != nil {

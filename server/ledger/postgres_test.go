@@ -107,6 +107,25 @@ func TestPostgresAtOnce(t *testing.T) {
 	}
 }
 
+// An address may say how long it is waited for.
+func TestPostgresPatience(t *testing.T) {
+	address := postgrestest.NewProxy(t, postgrestest.Database(t)).URL()
+	for more, want := range map[string]time.Duration{"": 2 * time.Second, "&connect_timeout=7": 7 * time.Second} {
+		e, err := openRemote(t.Context(), address+more)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := e.patience(t.Context())
+		if end, ok := ctx.Deadline(); !ok || time.Until(end) > want || e.patient != want || e.pool.Config().ConnConfig.ConnectTimeout != want {
+			t.Errorf("with %q a batch may take %v", more, time.Until(end))
+		}
+		cancel()
+		if err := e.close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // Of processes that all found a new database, one makes its tables, and the others find them made.
 func TestPostgresFoundMade(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -112,7 +112,7 @@ func (l *Ledger) retireAll(ctx context.Context, t Term, subjects []uuid.UUID) (d
 			if len(records) == 0 || !t.over(records) { // they came back a moment ago
 				continue
 			}
-			if len(leaves) > 0 && (len(leaves)+len(records) > retireMost || time.Since(began) > retireTime) {
+			if len(leaves) > 0 && (len(leaves)+len(records) > retireMost || time.Since(began) > l.retiring) {
 				break
 			}
 			if err := t.retire(ctx, tx, records); err != nil {

@@ -68,7 +68,7 @@ func closeShared() error {
 }
 
 // Database makes a database with nothing in it for the test, and gives its URL. It is dropped at the test's end, even
-// where connections are left.
+// where connections are left. The ledger waits for it for longer than for another: how long is tried through a Proxy.
 func Database(tb testing.TB) (url string) {
 	tb.Helper()
 	s, err := sharedServer()
@@ -88,7 +88,7 @@ func Database(tb testing.TB) (url string) {
 			tb.Error(err)
 		}
 	})
-	return s.url(name)
+	return s.url(name) + "&connect_timeout=60"
 }
 
 func sharedServer() (*server, error) {

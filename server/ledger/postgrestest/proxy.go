@@ -63,10 +63,12 @@ func NewProxy(tb testing.TB, cluster string) *Proxy {
 	return p
 }
 
-// URL is the cluster's with the proxy's address.
+// URL is the cluster's with the proxy's address, and the patience of every other.
 func (p *Proxy) URL() string {
 	u := *p.url
-	u.Host = p.own
+	q := u.Query()
+	q.Del("connect_timeout")
+	u.Host, u.RawQuery = p.own, q.Encode()
 	return u.String()
 }
 
