@@ -39,7 +39,8 @@ export default function (k, walks) {
     note(observer.takeRecords())
     sent = true
     clearTimeout(timer)
-    const runs = Object.values(k.r).filter(run => run.s != 'stopped'), allowed = words(state.q + ' ' + state.c)
+    // A consent mode is no tag, and has no category.
+    const runs = Object.values(k.r).filter(run => run.t.k && run.s != 'stopped'), allowed = words(state.q + ' ' + state.c)
     const body = JSON.stringify({
       regime: state.r, chosen: !!state.s && !state.a, gpc: !!state.g, allowed: words(state.c),
       with: runs.filter(({ t }) => !t.r && !allowed.includes(t.k)).map(({ t }) => t.i), without: words(state.z || ''),
