@@ -5,7 +5,7 @@
 export default function (k, share) {
   if (k.began || !window.stile.choice) return
   /** @type {NonNullable<import('./types').Kernel['began']>} */
-  const began = k.began = [k.s]
+  const began = k.began = [k.s, , Object.values(k.r)]
   if (Math.random() < share) {
     document.addEventListener('stile', () => { began[1] ??= performance.now() })
     k.l(k.b + '/watch.js', Date, Date)

@@ -71,7 +71,7 @@ export interface Kernel {
   m?: () => void // lets in the markup that is allowed
   k?: (el: any, name?: string) => void // lets an element in, and gives it what it asks the network for
   walk?: 1 // the address is watched
-  began?: [State, number?] // what this page began with, and when that changed
+  began?: [State, number?, Run[]?] // what this page began with: its state, when that changed, and what was released
   ov?: string // what the gate is told at a page view, where the site counts those
   x?: (keep: (t: Tag) => boolean, ok: Allows) => boolean // stops the others; true: that takes a reload
   i?: (cookies?: string[], keys?: string[]) => string[] // deletes what is kept here, and names the cookies that stay

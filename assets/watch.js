@@ -14,7 +14,7 @@ export default function (k, walks) {
   const words = text => text.split(' ').filter(w => w)
   /** @type {Map<string, [number, boolean]>} host to class and whether it failed */
   let hosts = new Map()
-  let [state, until = Infinity] = /** @type {NonNullable<typeof k.began>} */ (k.began)
+  let [state, until = Infinity, began = []] = /** @type {NonNullable<typeof k.began>} */ (k.began)
   let at = here(), since = 0, sent = false
   /** @type {any} */
   let timer
@@ -39,7 +39,8 @@ export default function (k, walks) {
     note(observer.takeRecords())
     sent = true
     clearTimeout(timer)
-    const runs = Object.values(k.r).filter(run => run.s != 'stopped'), allowed = words(state.q + ' ' + state.c)
+    // What a choice has just released is not what ran before it. A consent mode is no tag, and has no category.
+    const runs = began.filter(({ t }) => t.k), allowed = words(state.q + ' ' + state.c)
     const body = JSON.stringify({
       regime: state.r, chosen: !!state.s && !state.a, gpc: !!state.g, allowed: words(state.c),
       with: runs.filter(({ t }) => !t.r && !allowed.includes(t.k)).map(({ t }) => t.i), without: words(state.z || ''),
@@ -55,6 +56,7 @@ export default function (k, walks) {
     send()
     hosts = new Map()
     state = k.s
+    began = Object.values(k.r).filter(run => run.s != 'stopped')
     at = here()
     since = performance.now()
     until = Infinity

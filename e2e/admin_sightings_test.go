@@ -18,9 +18,23 @@ import (
 const theme = `<!DOCTYPE html><html lang="en"><head><title>Theme</title><script src="` + consentURL + `/stile/shop.js"></script></head>
 <body><h1>Theme</h1><script src="https://chat.example/widget.js?visitor=id-7#part"></script><img src="https://tracker.example/path-7/p.gif?visitor=id-7" alt=""></body></html>`
 
+// early is a page with Meta's script in it, which is a tag of the site's too. With "?now" it accepts while it loads, and says when
+// that is in force.
+const early = `<!DOCTYPE html><html lang="en"><head><title>Early</title><script src="` + consentURL + `/stile/shop.js"></script></head>
+<body><h1>Early</h1><script src="https://connect.facebook.net/en_US/fbevents.js"></script><script>
+if (location.search == '?now') {
+  document.addEventListener('stile:choice', () => { new Image().src = '` + consentURL + `/chosen' })
+  stile.accept()
+}
+</script></body></html>`
+
 func themePages() http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+		if r.URL.Path == "/test/early" {
+			_, _ = io.WriteString(rw, early)
+			return
+		}
 		if r.URL.Path == "/test/policed" {
 			rw.Header().Set("Content-Security-Policy", "img-src 'self'; report-uri "+consentURL+"/stile/shop/reports")
 		}
@@ -154,6 +168,66 @@ func TestSightings(t *testing.T) {
 				t.Errorf("on a %s the page is %v px too wide", screen.name, over)
 			}
 		}
+	}
+}
+
+// What stands in the theme runs before a choice, though the choice on the same page releases it: it is judged by what was
+// released before. So it is where Google's consent mode runs too, which is no tag of the site's.
+func TestSightingsBeforeAChoice(t *testing.T) {
+	for name, google := range map[string]string{"without Google": "", "basic": "basic", "advanced": "advanced"} {
+		t.Run(name, func(t *testing.T) {
+			config := func(text string) string {
+				text = strings.Replace(sharedCookie(text), "\ntags:\n", "\ntags:\n  - {vendor: meta-pixel, id: \"123456789012345\", category: marketing}\n", 1)
+				if google != "" {
+					text = strings.Replace(text, "\ntags:\n", "\ntags:\n  - {vendor: ga4, id: G-AB12CD34EF, category: analytics}\n", 1) + "\ngoogle: {mode: " + google + "}"
+				}
+				return text + "\nsightings: 1\n"
+			}
+			w := newWorld(t, settings{config: config, pages: themePages(), vendors: []string{"connect.facebook.net", "www.facebook.com", "www.googletagmanager.com"}})
+			w.user(account.Viewer)
+			p, chosen, once := &posted{}, make(chan bool), sync.Once{}
+			w.mu.Lock()
+			w.hold = func(r *http.Request) {
+				switch {
+				case r.URL.Path == "/chosen":
+					once.Do(func() { close(chosen) })
+				case strings.HasSuffix(r.URL.Path, "/watch.js"): // the first visitor has it after the choice, the next before
+					<-chosen
+				}
+				p.hold(r)
+			}
+			w.mu.Unlock()
+			b := w.open()
+			b.visit(shopURL + "/test/early?now")
+			w.until("the first report", func() bool { return len(p.list()) == 1 })
+			b.load("about:blank")
+			other := b.stranger()
+			other.visit(shopURL + "/test/early").decide(accept)
+			w.until("the second report", func() bool { return len(p.list()) == 2 })
+			other.load("about:blank")
+			other.visit(shopURL+"/test/early").reported(p, 3)
+
+			for i, body := range p.list() {
+				if !strings.Contains(body, `"with":[]`) || !strings.Contains(body, `"failed":[]`) || !strings.Contains(body, `{"host":"connect.facebook.net","as":"script"}`) {
+					t.Errorf("report %d: %s", i+1, body)
+				}
+			}
+			w.until("the answers", func() bool {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				return strings.Count(strings.Join(w.requests, "\n"), "POST /stile/shop/reports ") >= 3
+			})
+			if asked := strings.Join(w.asked(), "\n"); strings.Count(asked, "POST /stile/shop/reports 204") != 3 {
+				t.Errorf("not all reports were taken:\n%s", asked)
+			}
+			b.as(account.Viewer, "sites/shop/sightings").counts(`document.querySelector('main').innerText.includes('Meta Pixel was seen on 2 pages before a choice: it stands in the theme.')`)
+			row := eval[string](b, `[...document.querySelectorAll('.seen tbody tr')].find(r => r.querySelector('bdi').innerText == 'connect.facebook.net').innerText`)
+			for _, says := range []string{"slipped through", "before a choice 2", "accepted everything 1"} {
+				if !strings.Contains(strings.Join(strings.Fields(row), " "), says) {
+					t.Errorf("the row does not say %q: %q", says, row)
+				}
+			}
+		})
 	}
 }
 

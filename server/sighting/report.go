@@ -111,6 +111,10 @@ func parseWatched(body []byte, site *consent.Site) (Report, error) {
 	tag := func(id string) bool {
 		return slices.ContainsFunc(site.Tags, func(t consent.Tag) bool { return t.ID == id })
 	}
+	// A page may be older than the site's file: a tag that went, and did not run or failed, is left out. What ran under a name
+	// that went is not: what it loaded would be held against the tags that are there.
+	gone := func(id string) bool { return !tag(id) }
+	w.Without, w.Failed = slices.DeleteFunc(w.Without, gone), slices.DeleteFunc(w.Failed, gone)
 	for _, field := range []struct {
 		name  string
 		list  []string

@@ -70,6 +70,10 @@ func TestParseWatched(t *testing.T) {
 	if got := fmt.Sprintf("%+v %q", r, r.State); got != `{Source:observer State:!marketing -widget analytics Hosts:[{Host:static.hotjar.com As:script Failed:false Tags: Known:false} {Host:xn--bcher-kva.example:8443 As:img Failed:true Tags: Known:false}] Failed:[hotjar] Origins:[]} "!marketing -widget analytics"` {
 		t.Error(got)
 	}
+	// A tag that went since the page was loaded does not lose the report.
+	if later, err := Parse("text/plain", []byte(strings.NewReplacer(`["widget"]`, `["gadget","widget"]`, `["hotjar"]`, `["hotjar","gadget"]`).Replace(good)), site); err != nil || fmt.Sprint(later) != fmt.Sprint(r) {
+		t.Errorf("with a tag that went: %+v, %v", later, err)
+	}
 	many := make([]string, mostHosts+1)
 	for i := range many {
 		many[i] = fmt.Sprintf(`{"host":"h%d.example","as":"img"}`, i)
@@ -90,9 +94,9 @@ func TestParseWatched(t *testing.T) {
 		"another category":   strings.Replace(good, `["analytics"]`, `["games"]`, 1),
 		"a required one":     strings.Replace(good, `["analytics"]`, `["necessary"]`, 1),
 		"a category twice":   strings.Replace(good, `["analytics"]`, `["analytics","analytics"]`, 1),
-		"another tag":        strings.Replace(good, `["widget"]`, `["gadget"]`, 1),
+		"another tag":        strings.Replace(good, `"with":[]`, `"with":["gadget"]`, 1),
 		"a tag in both":      strings.Replace(good, `"with":[]`, `"with":["widget"]`, 1),
-		"another tag failed": strings.Replace(good, `["hotjar"]`, `["gadget"]`, 1),
+		"a failed tag twice": strings.Replace(good, `["hotjar"]`, `["hotjar","gadget","hotjar"]`, 1),
 		"too many hosts":     `{"regime":"gdpr","hosts":[` + strings.Join(many, ",") + `]}`,
 	} {
 		if r, err := Parse("text/plain", []byte(bad), site); err == nil || strings.Contains(err.Error(), "\n") {
