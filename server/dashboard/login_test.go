@@ -169,6 +169,30 @@ func TestForeignForms(t *testing.T) {
 	}
 }
 
+// On the trail, who was refused is somebody who gave a name, and nobody who has it.
+func TestTrailOfRefused(t *testing.T) {
+	k := guard(t)
+	k.user("ada", account.Viewer)
+	c := &caller{k: k}
+	for _, name := range []string{"ada", "ada", "root"} {
+		c.do(http.MethodPost, "/admin/login", url.Values{"name": {name}, "password": {"guessed"}})
+	}
+	if err := k.d.Accounts.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, query := range []string{"", "?act=refuse", "?who=somebody", "?who=Somebody&act=refuse"} {
+		row := textOf(k.page(account.Officer, "/admin/sites/shop/trail"+query).Find("tbody tr").First())
+		if !strings.Contains(row, " Somebody Was refused a log-in all sites 3 in the name of ada 2, others and unknown names 1 ") {
+			t.Errorf("%q: the line says %q", query, row)
+		}
+	}
+	for _, query := range []string{"?who=operator&act=refuse", "?who=ada&act=refuse"} {
+		if rows := k.page(account.Officer, "/admin/sites/shop/trail"+query).Find("tbody tr").Length(); rows != 0 {
+			t.Errorf("%q: %d lines", query, rows)
+		}
+	}
+}
+
 // Passwords go by HTTPS, or nowhere but to the machine itself.
 func TestPlainHTTP(t *testing.T) {
 	k := guard(t)
