@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,6 +81,27 @@ func TestFailedReloadIsTold(t *testing.T) {
 	}
 	if len(got) > 0 {
 		t.Errorf("and then %+v", <-got)
+	}
+}
+
+// What a webhook answers to a test shows on the page of health, until it takes one.
+func TestFailedTestIsKnown(t *testing.T) {
+	var status atomic.Int32
+	hook := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(int(status.Load())) }))
+	defer hook.Close()
+	w := newWorld(t, func(o *Options) {
+		o.ForwardNetworks, o.Alerts = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}, AlertOptions{Webhook: hook.URL}
+	})
+	for _, test := range []struct {
+		status int32
+		want   int
+	}{{http.StatusNotFound, 1}, {http.StatusNoContent, 0}} {
+		status.Store(test.status)
+		w.s.alerts.Test(t.Context(), "", "ada")
+		h := w.s.condition(t.Context())
+		if f := h.Untold[h.Ways[0]]; len(h.Untold) != test.want || f.At.IsZero() != (test.want == 0) {
+			t.Errorf("after %d: %+v", test.status, h.Untold)
+		}
 	}
 }
 

@@ -19,7 +19,7 @@ func (s *Server) condition(ctx context.Context) dashboard.Health {
 	now, snap, stats := s.now(), s.current.Load(), s.ledger.Stats()
 	h := dashboard.Health{
 		Version: version(), Go: runtime.Version(), Started: s.started, Loaded: snap.loaded, Keys: snap.keys.List(), Remote: s.ledger.Remote(),
-		Busy: s.observed.refusals(stats.Busy, now), Flushed: s.figures.Flushed(), Outbox: s.outbox.Stats(), Ways: s.alerts.Places(),
+		Busy: s.observed.refusals(stats.Busy, now), Flushed: s.figures.Flushed(), Outbox: s.outbox.Stats(), Ways: s.alerts.Places(), Untold: s.alerts.Failing(),
 	}
 	if r := s.refused.Load(); r != nil {
 		h.Refused, h.RefusedAt = r.why, r.at

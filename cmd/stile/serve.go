@@ -27,7 +27,7 @@ type serveCommand struct {
 	RegionHeader string   `env:"STILE_REGION_HEADER" placeholder:"NAME" help:"Header in which your proxy names the visitor's region (CF-IPCountry). Only for a proxy that sets it itself."`
 	RegionFile   string   `env:"STILE_REGION_FILE" placeholder:"FILE" help:"MaxMind database (.mmdb) of yours that tells a visitor's region by address, where no header does."`
 	Proxies      []string `env:"STILE_TRUSTED_PROXIES" name:"trusted-proxies" placeholder:"CIDR" help:"Proxies that are believed about a visitor's address (X-Forwarded-For): 10.0.0.0/8. It is looked up and not kept."`
-	Forward      []string `env:"STILE_FORWARD_NETWORKS" name:"forward-networks" placeholder:"CIDR" help:"Networks of your own that pixels and events may be sent to, although they are not public: 10.1.0.0/16."`
+	Forward      []string `env:"STILE_FORWARD_NETWORKS" name:"forward-networks" placeholder:"CIDR" help:"Networks of your own that pixels, events and alerts may be sent to, although they are not public: 10.1.0.0/16."`
 	EventKeyFile string   `env:"STILE_EVENT_KEY_FILE" placeholder:"FILE" help:"File with the key by which your own server sends events: at least 32 characters. Or STILE_EVENT_KEY in the environment."`
 	MailKeyFile  string   `env:"STILE_MAIL_KEY_FILE" placeholder:"FILE" help:"File with the key by which a mailer asks for tokens: at least 32 characters. Or STILE_MAIL_KEY in the environment."`
 	LogFormat    string   `env:"STILE_LOG_FORMAT" enum:"text,json" default:"text" help:"Format of the log: text or json."`

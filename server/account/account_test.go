@@ -185,7 +185,7 @@ func TestLogin(t *testing.T) {
 		want := []string{
 			"operator:test user 1 made ada at shop.example, officer, logs in by password",
 			"operator:ada@shop.example login 1 by password", "operator:ada@shop.example logout 1 ",
-			"operator refuse 6 ada at shop.example 3, others and unknown names 3",
+			"somebody refuse 6 in the name of ada at shop.example 3, others and unknown names 3",
 		}
 		if got := h.trail(); !slices.Equal(got, want) {
 			t.Errorf("the trail:\n%s", strings.Join(got, "\n"))
@@ -476,7 +476,7 @@ func TestLimitAtOnce(t *testing.T) {
 		t.Errorf("elsewhere the user is kept out: %v", err)
 	}
 	_ = h.Close()
-	if got := h.trail(); got[len(got)-1] != "operator refuse 41 ada 41" {
+	if got := h.trail(); got[len(got)-1] != "somebody refuse 41 in the name of ada 41" {
 		t.Errorf("the trail ends with %q", got[len(got)-1])
 	}
 }
@@ -527,7 +527,7 @@ func TestRefusedAreGathered(t *testing.T) {
 		}
 		time.Sleep(gatherTime)
 		synctest.Wait()
-		if len(noted) != 2 || noted[0] != "302 ada 2, others and unknown names 300" || len(noted[1]) > 200 || !strings.HasSuffix(noted[1], " names 50") {
+		if len(noted) != 2 || noted[0] != "302 in the name of ada 2, others and unknown names 300" || len(noted[1]) > 200 || !strings.HasSuffix(noted[1], " names 50") {
 			t.Errorf("%q", noted)
 		}
 	})

@@ -55,7 +55,7 @@ func (r *refused) flush() error {
 	return nil
 }
 
-// detail says whom the log-ins were for: "ada 3, unknown names 12".
+// detail says whose names were given: "in the name of ada 3, others and unknown names 12".
 func (r *refused) detail() string {
 	var parts []string
 	known, length := 0, 0
@@ -70,7 +70,7 @@ func (r *refused) detail() string {
 	if rest := r.n - known; rest > 0 {
 		parts = append(parts, fmt.Sprintf("others and unknown names %d", rest))
 	}
-	return strings.Join(parts, ", ")
+	return "in the name of " + strings.Join(parts, ", ")
 }
 
 // speakable is a user's name for the detail of an entry of the audit trail, which takes no address.
@@ -79,7 +79,7 @@ func speakable(name string) string { return strings.ReplaceAll(name, "@", " at "
 func (a *Accounts) noteRefused(n int, detail string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	entry := ledger.Audit{Time: a.Now(), Actor: ledger.Operator(""), Act: ledger.ActRefuse, Count: n, Detail: detail}
+	entry := ledger.Audit{Time: a.Now(), Actor: ledger.Somebody, Act: ledger.ActRefuse, Count: n, Detail: detail}
 	err := a.Store.WriteNoted(ctx, entry, func(*sql.Tx) error { return nil })
 	if err != nil {
 		a.Log.Error("refused log-ins are not in the audit trail yet", "count", n, "error", err)

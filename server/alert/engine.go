@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -59,6 +60,9 @@ type Engine struct {
 	mu    sync.Mutex        // one look at a time
 	away  time.Time         // since when looks have failed; zero: the last did not
 	alone map[string]Record // raised while the database was away, by kind
+
+	failures sync.Mutex         // of what is below: a test does not wait for a look
+	failing  map[string]Failure // ways whose last attempt failed, by place
 }
 
 const (
@@ -83,7 +87,7 @@ func New(o Options) *Engine {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Engine{Options: o, store: store{o.Database}, wake: make(chan struct{}, 1), alone: map[string]Record{}}
+	return &Engine{Options: o, store: store{o.Database}, wake: make(chan struct{}, 1), alone: map[string]Record{}, failing: map[string]Failure{}}
 }
 
 // Wake has this process looked at now, and not in a few minutes.
@@ -261,7 +265,7 @@ func (e *Engine) tell(ctx context.Context, group []Record, t Telling) Telling {
 	for i := range group {
 		all = append(all, e.message(&group[i]))
 	}
-	place, err := e.Ways[i].Tell(ctx, group[0].Site, all)
+	place, err := e.attempt(ctx, e.Ways[i], group[0].Site, all)
 	t.Place = place
 	if err == nil {
 		t.Told, t.Due, t.Error = e.Now(), time.Time{}, ""
@@ -273,6 +277,19 @@ func (e *Engine) tell(ctx context.Context, group []Record, t Telling) Telling {
 	}
 	e.Log.Warn("an alert could not be told", "way", t.Way, "to", place, "attempts", t.Tries, "error", err)
 	return t
+}
+
+// attempt tells by a way, and keeps whether it worked.
+func (e *Engine) attempt(ctx context.Context, w Way, site string, all []Message) (place string, err error) {
+	place, err = w.Tell(ctx, site, all)
+	e.failures.Lock()
+	defer e.failures.Unlock()
+	if err == nil {
+		delete(e.failing, w.Place())
+	} else if ctx.Err() == nil { // else it was broken off here
+		e.failing[w.Place()] = Failure{e.Now(), err}
+	}
+	return place, err
 }
 
 // errFinal is part of errors after which another attempt makes no sense.
@@ -332,6 +349,19 @@ func (e *Engine) Places() (all []string) {
 	return all
 }
 
+// Failure is that an attempt to tell failed, and that none worked since.
+type Failure struct {
+	At  time.Time
+	Err error // in words
+}
+
+// Failing are the places whose last attempt failed, be it a test, since this process started.
+func (e *Engine) Failing() map[string]Failure {
+	e.failures.Lock()
+	defer e.failures.Unlock()
+	return maps.Clone(e.failing)
+}
+
 // Result is what came of a test.
 type Result struct {
 	Way, Place string
@@ -350,7 +380,7 @@ func (e *Engine) Test(ctx context.Context, site, by string) (all []Result) {
 		if e.Address != "" {
 			m.URL = e.Address + "/admin/alerts"
 		}
-		place, err := w.Tell(ctx, site, []Message{m})
+		place, err := e.attempt(ctx, w, site, []Message{m})
 		all = append(all, Result{w.Name(), place, time.Since(began), err})
 	}
 	return all

@@ -92,6 +92,16 @@ func (k *desk) engine(db *ledger.Ledger, process string) *Engine {
 	})
 }
 
+// failing are the places that health complains of.
+func (k *desk) failing() string {
+	var all []string
+	for place, f := range k.e.Failing() {
+		all = append(all, fmt.Sprint(place, " ", f.At.Sub(now), " ", f.Err))
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", ")
+}
+
 // reload is that a configuration was refused, or taken.
 func (k *desk) reload(why string) {
 	k.mu.Lock()
@@ -446,4 +456,37 @@ func TestTestSaysWhatHappened(t *testing.T) {
 	if list, err := k.e.List(t.Context()); err != nil || len(list) != 0 {
 		t.Errorf("a test is in the history: %+v %v", list, err)
 	}
+}
+
+// A way whose last attempt failed is known to fail until one works, be they tests or alerts.
+func TestFailing(t *testing.T) {
+	k := newDesk(t, open(t, ledger.Options{Path: filepath.Join(t.TempDir(), "stile.db")}))
+	is := func(want string) {
+		t.Helper()
+		if got := k.failing(); got != want {
+			t.Errorf("%q fails, not %q", got, want)
+		}
+	}
+	is("")
+	k.hook.fails = errors.New("it answered 500")
+	k.e.Test(t.Context(), "shop", "ada")
+	is("webhook 0s it answered 500")
+	k.now = k.now.Add(time.Minute)
+	k.hook.fails = nil
+	k.e.Test(t.Context(), "", "ada")
+	is("")
+	k.by.fails = errors.New("no such user")
+	k.facts.Sites = []SiteFacts{overdue}
+	k.look()
+	is("mail 1m0s no such user")
+	k.e.Test(t.Context(), "", "ada") // nobody is told by mail of all sites
+	is("mail 1m0s no such user")
+	k.now, k.by.fails = k.now.Add(firstWait), nil
+	k.look()
+	is("")
+	ended, end := context.WithCancel(t.Context())
+	end()
+	k.by.fails = context.Canceled
+	k.e.Test(ended, "shop", "ada")
+	is("")
 }

@@ -54,6 +54,9 @@ func NewWebhook(address, secret string, allow []netip.Prefix, now func() time.Ti
 	if u.Scheme == "http" && len(allow) == 0 {
 		return nil, errors.New("the webhook's address is http: use https, or name its network in --forward-networks if it is your own")
 	}
+	if err := reach.CheckHost(u, allow); err != nil {
+		return nil, fmt.Errorf("the webhook: %w", err)
+	}
 	w := &Webhook{url: u, client: reach.NewTransport(allow, webhookTime), now: now, patience: webhookTime}
 	if now == nil {
 		w.now = time.Now

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -141,7 +142,13 @@ func TestWebhookRefusesPrivateAddresses(t *testing.T) {
 		"https://127.0.0.1" + port, "https://localhost" + port, "https://[::ffff:127.0.0.1]" + port, "https://0.0.0.0" + port, "http://127.0.0.1" + port, "http://localhost" + port,
 		"https://169.254.169.254/latest", "https://10.1.2.3.invalid/",
 	} {
-		_, err := webhook(t, address, other).Tell(t.Context(), "", []Message{{Since: now}})
+		u, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := webhook(t, "https://hooks.chat.example", other)
+		w.url = u // as if that name stood for it
+		_, err = w.Tell(t.Context(), "", []Message{{Since: now}})
 		refused := errors.Is(err, reach.ErrRefused)
 		if err == nil || !refused && !strings.Contains(address, ".invalid") || strings.Contains(err.Error(), "latest") {
 			t.Errorf("%s: %v", address, err)
@@ -166,6 +173,31 @@ func TestWebhookThatHangs(t *testing.T) {
 	w.patience = 50 * time.Millisecond
 	if _, err := w.Tell(t.Context(), "", []Message{{Since: now}}); err == nil || !strings.Contains(err.Error(), "it did not answer within") {
 		t.Error(err)
+	}
+}
+
+// An address that is private by itself is refused at once, unless its network is allowed.
+func TestNewWebhookRefusesPrivateAddresses(t *testing.T) {
+	for address, network := range map[string]string{
+		"https://10.0.0.1/hush": "10.0.0.0/8", "https://127.0.0.1:8443/hush": "127.0.0.0/8", "https://169.254.169.254/hush": "169.254.0.0/16", "https://[::1]/hush": "::1/128",
+		"https://[::ffff:10.0.0.1]/hush": "10.0.0.0/8", "https://localhost/hush": "127.0.0.0/8", "https://LOCALHOST.:443/hush": "::1/128", "https://hooks.localhost/hush": "127.0.0.0/8",
+	} {
+		for _, allow := range [][]netip.Prefix{nil, {netip.MustParsePrefix("192.168.0.0/16")}} {
+			_, err := NewWebhook(address, "", allow, nil)
+			if !errors.Is(err, reach.ErrRefused) || !strings.Contains(err.Error(), "name its network in --forward-networks") || strings.Contains(err.Error(), "hush") {
+				t.Errorf("%s: %v", address, err)
+			}
+		}
+		for _, scheme := range []string{"https", "http"} {
+			if _, err := NewWebhook(scheme+strings.TrimPrefix(address, "https"), "", []netip.Prefix{netip.MustParsePrefix(network)}, nil); err != nil {
+				t.Errorf("%s %s in %s: %v", scheme, address, network, err)
+			}
+		}
+	}
+	for _, address := range []string{"https://8.8.8.8/hush", "https://[2606:4700::1111]/hush", "https://hooks.internal/hush"} {
+		if _, err := NewWebhook(address, "", nil, nil); err != nil {
+			t.Errorf("%s: %v", address, err)
+		}
 	}
 }
 

@@ -60,8 +60,15 @@ func (d *Dashboard) testAlerts(w http.ResponseWriter, a *ask) error {
 	if site != "" && !slices.ContainsFunc(d.Sites(), func(s Site) bool { return s.Name == site }) {
 		return fail(http.StatusBadRequest, "there is no site %q here: nothing was sent", site)
 	}
-	d.Log.Info("a test of alerts is sent", "site", site, "by", a.user.Name)
-	return d.alertsPage(w, a, alertsView{Tested: true, Of: site, Results: d.Watch.Test(a.Context(), site, a.user.Name)})
+	results := d.Watch.Test(a.Context(), site, a.user.Name)
+	for _, r := range results {
+		if r.Err != nil {
+			d.Log.Warn("a test of alerts could not be sent", "site", site, "by", a.user.Name, "way", r.Way, "to", r.Place, "error", r.Err)
+		} else {
+			d.Log.Info("a test of alerts was sent", "site", site, "by", a.user.Name, "way", r.Way, "to", r.Place)
+		}
+	}
+	return d.alertsPage(w, a, alertsView{Tested: true, Of: site, Results: results})
 }
 
 func (d *Dashboard) alertsPage(w http.ResponseWriter, a *ask, v alertsView) error {

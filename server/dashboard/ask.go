@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,12 +25,13 @@ type ask struct {
 type problem struct {
 	status int
 	what   string
+	title  string // over the page; "" for that of the status
 }
 
 func (p *problem) Error() string { return p.what }
 
 func fail(status int, format string, args ...any) error {
-	return &problem{status, fmt.Sprintf(format, args...)}
+	return &problem{status: status, what: fmt.Sprintf(format, args...)}
 }
 
 // guarded answers those who have a route's role, and finds the site that the path names.
@@ -77,20 +79,20 @@ func (d *Dashboard) respond(w http.ResponseWriter, a *ask, err error) {
 	switch {
 	case errors.As(err, &p):
 	case errors.As(err, &invalid):
-		p = &problem{http.StatusBadRequest, invalid.Error()}
+		p = &problem{status: http.StatusBadRequest, what: invalid.Error()}
 	case errors.Is(err, fs.ErrNotExist):
-		p = &problem{http.StatusNotFound, "there is nothing like that here"}
+		p = &problem{status: http.StatusNotFound, what: "there is nothing like that here"}
 	case errors.Is(err, ledger.ErrAway), errors.Is(err, ledger.ErrBusy):
-		p = &problem{http.StatusServiceUnavailable, "the database is away or busy now: try again in a moment"}
+		p = &problem{status: http.StatusServiceUnavailable, what: "the database is away or busy now: try again in a moment"}
 	default:
 		d.Log.Error("dashboard", "method", a.Method, "path", a.URL.Path, "error", err)
-		p = &problem{http.StatusInternalServerError, "something went wrong here, nothing was changed: try again"}
+		p = &problem{status: http.StatusInternalServerError, what: "something went wrong here, nothing was changed: try again"}
 	}
 	site := ""
 	if a.site != nil {
 		site = a.site.Name
 	}
-	_ = d.draw(w, a, p.status, frame{Title: heading(p.status)}, trouble(p.what, site)) // the connection is all that can fail
+	_ = d.draw(w, a, p.status, frame{Title: cmp.Or(p.title, heading(p.status))}, trouble(p.what, site)) // the connection is all that can fail
 }
 
 // page draws a page of the dashboard in its frame.

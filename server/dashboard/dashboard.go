@@ -111,7 +111,7 @@ func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, mostBody)
 	known, err := d.withUser(r)
 	if err == nil && d.origin.Check(r) != nil {
-		err = fail(http.StatusForbidden, "this form was sent from another site: nothing was changed")
+		err = &problem{http.StatusForbidden, "this form was sent from another site: nothing was changed", "Not from this dashboard"}
 	}
 	if err != nil {
 		d.respond(w, &ask{Request: known, user: account.UserOf(known.Context())}, err)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stilehq/stile/server/alert"
 	"github.com/stilehq/stile/server/config"
 	"github.com/stilehq/stile/server/cookie"
 	"github.com/stilehq/stile/server/keys"
@@ -35,8 +36,9 @@ type Health struct {
 	Flushed time.Time // the figures; zero: never
 	Outbox  outbox.Stats
 
-	Free, Size uint64   // bytes of the data folder's disk; Size of 0: not known
-	Ways       []string // by which alerts are told: "webhook to hooks.chat.example"
+	Free, Size uint64                   // bytes of the data folder's disk; Size of 0: not known
+	Ways       []string                 // by which alerts are told: "webhook to hooks.chat.example"
+	Untold     map[string]alert.Failure // of Ways, those whose last attempt failed
 }
 
 // tone is a state as a badge draws it.
@@ -248,11 +250,25 @@ func (h *Health) figures(now time.Time) []check {
 		sent.State, sent.Value = toneWarn, sent.Value+", "+count(int64(o.Failed))+" refused since the start" //nolint:gosec // a count
 		sent.Advice = "Look at the tags' errors: a wrong account or secret is refused for good."
 	}
-	told := check{Name: "Alerts", State: toneGood, Value: strings.Join(h.Ways, ", ")}
+	return []check{flushed, sent, h.told(now)}
+}
+
+// told is whether somebody is told of alerts. What the last attempt of a way met with stays until another one works.
+func (h *Health) told(now time.Time) check {
 	if len(h.Ways) == 0 {
-		told.State, told.Value, told.Advice = toneNote, "nobody is told", "Start stile serve with --alert-webhook-file, or with --smtp and --alert-from."
+		return check{Name: "Alerts", State: toneNote, Value: "nobody is told", Advice: "Start stile serve with --alert-webhook-file, or with --smtp and --alert-from."}
 	}
-	return []check{flushed, sent, told}
+	c := check{Name: "Alerts", State: toneGood}
+	var ways []string
+	for _, way := range h.Ways {
+		if f, failed := h.Untold[way]; failed {
+			way += " failed " + ago(now, f.At) + " (" + f.Err.Error() + ")"
+			c.State, c.Advice = toneWarn, "Mend it, and send a test from the page of alerts: this is good again as soon as one was taken."
+		}
+		ways = append(ways, way)
+	}
+	c.Value = strings.Join(ways, ", ")
+	return c
 }
 
 // keyAge is after how long a new key is advised: what an old backup gives away is over then.

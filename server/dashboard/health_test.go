@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -86,6 +87,14 @@ func TestHealthStates(t *testing.T) {
 		{"a vendor that does not answer", func(h *Health) { h.Outbox.Oldest = now.Add(-2 * time.Hour) }, "Events to vendors", toneWarn, "3 waiting, 1,200 sent, the oldest for 2 hours", "dropped after a day"},
 		{"a vendor that refuses", func(h *Health) { h.Outbox.Failed = 9 }, "Events to vendors", toneWarn, "9 refused since the start", "account or secret"},
 		{"nobody is told", func(h *Health) { h.Ways = nil }, "Alerts", toneNote, "nobody is told", "--smtp"},
+		{
+			"a webhook that failed", func(h *Health) {
+				h.Ways = append(h.Ways, "e-mail by mail.shop.example")
+				h.Untold = map[string]alert.Failure{"webhook to hooks.chat.example": {At: now.Add(-3 * time.Minute), Err: errors.New("it answered 500 Internal Server Error")}}
+			}, "Alerts", toneWarn,
+			"webhook to hooks.chat.example failed 3 minutes ago (it answered 500 Internal Server Error), e-mail by mail.shop.example", "send a test",
+		},
+		{"alerts that were taken", func(h *Health) { h.Untold = map[string]alert.Failure{} }, "Alerts", toneGood, "webhook to hooks.chat.example", ""},
 		{"an old key", func(h *Health) { h.Keys[0].Made = now.AddDate(-1, 0, -1) }, "Choices", toneWarn, "signs, made 1 year ago", "stile keys new cookie"},
 		{"a key of the environment", func(*Health) {}, "Log", toneGood, "12,345 entries", ""},
 		{"a disk that fills", func(h *Health) { h.Free = 5 << 30 }, "Data folder", toneWarn, "5.0 GiB of 200.0 GiB free", "Make room soon"},
@@ -250,6 +259,8 @@ func TestAlertsTest(t *testing.T) {
 	w := someAlerts()
 	w.results = []alert.Result{{Way: "webhook", Place: "hooks.chat.example", Took: 84 * time.Millisecond}, {Way: "mail", Place: "shop.example", Err: errors.New("mail.shop.example does not let the user in: 535 no")}}
 	k.d.Watch = w
+	var log strings.Builder
+	k.d.Log = slog.New(slog.NewTextHandler(&log, nil))
 	send := func(role account.Role, form string) *httptest.ResponseRecorder {
 		rec := httptest.NewRecorder()
 		r := httptest.NewRequestWithContext(account.WithUser(t.Context(), account.User{Name: "ada", Role: role}), http.MethodPost, "/admin/alerts", strings.NewReader(form))
@@ -274,5 +285,16 @@ func TestAlertsTest(t *testing.T) {
 	}
 	if len(w.asked) != 1 || w.asked[0] != "ada shop" {
 		t.Errorf("it was asked for %v", w.asked)
+	}
+	for _, want := range []string{
+		`level=INFO msg="a test of alerts was sent" site=shop by=ada way=webhook to=hooks.chat.example`,
+		`level=WARN msg="a test of alerts could not be sent" site=shop by=ada way=mail to=shop.example error="mail.shop.example does not let the user in: 535 no"`,
+	} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log does not say %s:\n%s", want, log.String())
+		}
+	}
+	if n := strings.Count(log.String(), "was sent"); n != 1 {
+		t.Errorf("the log says of %d that they were sent:\n%s", n, log.String())
 	}
 }

@@ -36,10 +36,13 @@ func (d *Dashboard) withUser(r *http.Request) (*http.Request, error) {
 	return r.WithContext(account.WithSession(account.WithUser(r.Context(), u), s)), nil
 }
 
-// turnAway sends who is nobody to log in, and then back to the page that they asked for.
+// turnAway sends who is nobody to log in, and then back to the page that they asked for. What a form had is lost.
 func (d *Dashboard) turnAway(w http.ResponseWriter, a *ask) {
 	if a.Method != http.MethodGet && a.Method != http.MethodHead {
-		d.respond(w, a, fail(http.StatusForbidden, "nobody is logged in here, and nothing was changed: log in, then send it again"))
+		e := entrance{Next: nextPage(""), Wrong: "You are not logged in, and nothing was changed: log in, then send it again."}
+		if err := d.entrance(w, a, http.StatusUnauthorized, e); err != nil {
+			d.respond(w, a, err)
+		}
 		return
 	}
 	w.Header().Set("Location", "/admin/login?next="+url.QueryEscape(a.URL.RequestURI()))

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"bytes"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -85,6 +86,16 @@ func warned(t *testing.T, rec *httptest.ResponseRecorder) string {
 	return doc.Find("[role=alert]").Text()
 }
 
+// titled is what stands over a page.
+func titled(t *testing.T, rec *httptest.ResponseRecorder) string {
+	t.Helper()
+	doc, err := goquery.NewDocumentFromReader(bytes.NewReader(rec.Body.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc.Find("h1").Text()
+}
+
 func TestLogInAndOut(t *testing.T) {
 	k := guard(t)
 	c := &caller{k: k}
@@ -112,7 +123,7 @@ func TestLogInAndOut(t *testing.T) {
 	if rec := c.do(http.MethodGet, "/admin/", nil); rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), "ada") {
 		t.Errorf("the first page: %d", rec.Code)
 	}
-	if rec := c.do(http.MethodGet, "/admin/users", nil); rec.Code != http.StatusForbidden || !strings.Contains(warned(t, rec), "role admin") {
+	if rec := c.do(http.MethodGet, "/admin/users", nil); rec.Code != http.StatusForbidden || titled(t, rec) != "Not for your role" || !strings.Contains(warned(t, rec), "role admin") {
 		t.Errorf("a viewer at an admin's page: %d", rec.Code)
 	}
 	if rec := c.do(http.MethodPost, "/admin/logout", nil); rec.Code != http.StatusSeeOther || c.cookie != nil {
@@ -122,8 +133,9 @@ func TestLogInAndOut(t *testing.T) {
 	if rec := thief.do(http.MethodGet, "/admin/", nil); rec.Code != http.StatusSeeOther || rec.Header().Get("Location") != "/admin/login?next=%2Fadmin%2F" {
 		t.Errorf("a stolen cookie after the log-out: %d", rec.Code)
 	}
-	if rec := thief.do(http.MethodPost, "/admin/account/password", url.Values{"current": {words}}); rec.Code != http.StatusForbidden {
-		t.Errorf("a form with it: %d", rec.Code)
+	if rec := thief.do(http.MethodPost, "/admin/account/password", url.Values{"current": {words}}); rec.Code != http.StatusUnauthorized || titled(t, rec) != "Log in" ||
+		!strings.Contains(rec.Body.String(), "You are not logged in, and nothing was changed") || !strings.Contains(rec.Body.String(), `action="/admin/login"`) {
+		t.Errorf("a form with it: %d\n%s", rec.Code, rec.Body)
 	}
 }
 
@@ -143,8 +155,8 @@ func TestForeignForms(t *testing.T) {
 			"/admin/users": {"do": {"sessions"}, "name": {"ada"}}, "/admin/logout": nil, "/admin/login": {"name": {"ada"}, "password": {words}},
 		} {
 			rec := c.do(http.MethodPost, path, form, from)
-			if rec.Code != http.StatusForbidden || !strings.Contains(warned(t, rec), "another site") || len(rec.Result().Cookies()) > 0 {
-				t.Errorf("from %s to %s: %d", name, path, rec.Code)
+			if title := titled(t, rec); rec.Code != http.StatusForbidden || title != "Not from this dashboard" || !strings.Contains(warned(t, rec), "another site") || len(rec.Result().Cookies()) > 0 {
+				t.Errorf("from %s to %s: %d, %s", name, path, rec.Code, title)
 			}
 		}
 	}
@@ -154,6 +166,30 @@ func TestForeignForms(t *testing.T) {
 	}
 	if rec := c.do(http.MethodPost, "/admin/users", url.Values{"do": {"role"}, "name": {"ada"}, "role": {"officer"}}, own); rec.Code != http.StatusSeeOther {
 		t.Errorf("from here: %d", rec.Code)
+	}
+}
+
+// On the trail, who was refused is somebody who gave a name, and nobody who has it.
+func TestTrailOfRefused(t *testing.T) {
+	k := guard(t)
+	k.user("ada", account.Viewer)
+	c := &caller{k: k}
+	for _, name := range []string{"ada", "ada", "root"} {
+		c.do(http.MethodPost, "/admin/login", url.Values{"name": {name}, "password": {"guessed"}})
+	}
+	if err := k.d.Accounts.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, query := range []string{"", "?act=refuse", "?who=somebody", "?who=Somebody&act=refuse"} {
+		row := textOf(k.page(account.Officer, "/admin/sites/shop/trail"+query).Find("tbody tr").First())
+		if !strings.Contains(row, " Somebody Was refused a log-in all sites 3 in the name of ada 2, others and unknown names 1 ") {
+			t.Errorf("%q: the line says %q", query, row)
+		}
+	}
+	for _, query := range []string{"?who=operator&act=refuse", "?who=ada&act=refuse"} {
+		if rows := k.page(account.Officer, "/admin/sites/shop/trail"+query).Find("tbody tr").Length(); rows != 0 {
+			t.Errorf("%q: %d lines", query, rows)
+		}
 	}
 }
 

@@ -136,6 +136,8 @@ func who(actor string) string {
 		return "The visitor"
 	case ledger.Retention:
 		return "Retention"
+	case ledger.Somebody:
+		return "Somebody"
 	case ledger.Operator(""):
 		return "An operator"
 	}

@@ -96,10 +96,10 @@ func (v *trailView) entry(e *ledger.Audit) entryView {
 // actor is who is meant by a name: the visitor, the retention, an operator as the ledger writes them, or as they are called.
 func actor(name string) string {
 	switch {
-	case name == "", name == ledger.Visitor, name == ledger.Retention, name == ledger.Operator(""), strings.HasPrefix(name, ledger.Operator("")+":"):
+	case name == "", name == ledger.Visitor, name == ledger.Retention, name == ledger.Somebody, name == ledger.Operator(""), strings.HasPrefix(name, ledger.Operator("")+":"):
 		return name
 	}
-	for _, known := range []string{ledger.Visitor, ledger.Retention, ledger.Operator("")} {
+	for _, known := range []string{ledger.Visitor, ledger.Retention, ledger.Somebody, ledger.Operator("")} {
 		if strings.EqualFold(name, who(known)) {
 			return known
 		}

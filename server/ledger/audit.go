@@ -70,6 +70,7 @@ func Acts() []Act {
 const (
 	Visitor   = "visitor"
 	Retention = "retention"
+	Somebody  = "somebody" // who did not show who they are, and was refused
 )
 
 // Operator is an operator as an actor; the name may be "".
@@ -88,7 +89,7 @@ type By struct {
 }
 
 var (
-	actor = regexp.MustCompile(`^(visitor|retention|operator(:.{1,400})?)$`)
+	actor = regexp.MustCompile(`^(visitor|retention|somebody|operator(:.{1,400})?)$`)
 
 	// What may be a receipt, another id of a person, or an address.
 	personal = regexp.MustCompile(`(?i)@|[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}`)
@@ -98,7 +99,7 @@ var (
 func (a *Audit) check() error {
 	switch {
 	case !actor.MatchString(a.Actor) || utf8.RuneCountInString(a.Actor) > 100:
-		return fmt.Errorf("an entry of the audit trail has an actor: visitor, retention, operator or operator:NAME of at most 90 characters, not %.120q", a.Actor)
+		return fmt.Errorf("an entry of the audit trail has an actor: visitor, retention, somebody, operator or operator:NAME of at most 90 characters, not %.120q", a.Actor)
 	case !slices.Contains(Acts(), a.Act):
 		return fmt.Errorf("an entry of the audit trail has an act, and %q is none", a.Act)
 	case a.Time.IsZero():

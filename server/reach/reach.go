@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -85,6 +87,23 @@ func (g guard) check(addr netip.Addr) error {
 	}
 	if !g.public {
 		return fmt.Errorf("%w by http: %s; use https", ErrRefused, addr)
+	}
+	return nil
+}
+
+// CheckHost refuses the URL whose host a transport refuses whatever is asked: an address that is not public, or localhost.
+// What any other name stands for shows when it is connected to.
+func CheckHost(u *url.URL, allow []netip.Prefix) error {
+	g := guard{allow: allow, public: u.Scheme == "https"}
+	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		if g.check(netip.IPv6Loopback()) == nil {
+			return nil
+		}
+		host = "127.0.0.1"
+	}
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return g.check(addr)
 	}
 	return nil
 }
