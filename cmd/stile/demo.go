@@ -103,32 +103,22 @@ func (d *demo) consentHost(ctx context.Context, host, data string, std streams) 
 		Shop: d.urls["shop"], Counter: d.urls["counter"], PixelA: d.urls["pixel-a"], PixelB: d.urls["pixel-b"], Chat: d.urls["chat"],
 	})
 	config = append(config, "\nsightings: 1\n"...) // each page view of the demo reports what it loaded
-	if err := os.WriteFile(filepath.Join(site, "stile.yaml"), config, 0o600); err != nil {
-		return "", fmt.Errorf("writing the demo's configuration: %w", err)
-	}
-	_, err := os.Stat(filepath.Join(data, "stile.db"))
-	fresh := errors.Is(err, fs.ErrNotExist)
-	clock := &demoClock{}
-	if fresh {
-		clock = newDemoClock()
-	}
 	quiet := slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: slog.LevelError}))
-	s, err := server.New(ctx, server.Options{
-		Listen: net.JoinHostPort(host, "0"), Config: site, Data: data, Log: quiet, Now: clock.now, Note: simulatedNote, RegionHeader: demoRegion,
-	})
+	options := server.Options{
+		Listen: net.JoinHostPort(host, "0"), Config: site, Data: data, Log: quiet, Note: simulatedNote, RegionHeader: demoRegion,
+	}
+	if _, err := os.Stat(filepath.Join(data, "stile.db")); errors.Is(err, fs.ErrNotExist) {
+		if err := pretend(ctx, options, "shop", config); err != nil {
+			return "", err
+		}
+	} else if err := renew(options, config); err != nil {
+		return "", err
+	}
+	s, err := server.New(ctx, options)
 	if err != nil {
 		return "", err
 	}
-	if fresh {
-		err = pretend(ctx, s, clock, "shop")
-		if err == nil {
-			err = answer(ctx, "shop", data)
-		}
-	}
-	if err == nil {
-		d.password, err = letIn(ctx, s.Accounts())
-	}
-	if err != nil {
+	if d.password, err = letIn(ctx, s.Accounts()); err != nil {
 		return "", errors.Join(err, s.Stop(ctx))
 	}
 	run, end := context.WithCancel(ctx)

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/stilehq/stile/examples/shop"
 )
 
 // said is what a command printed, and tells when it printed something.
@@ -35,6 +37,11 @@ func (s *said) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.text.String()
+}
+
+// bannerVersion is a row of the versions of a banner under a policy.
+func bannerVersion(policy string) *regexp.Regexp {
+	return regexp.MustCompile(`<bdi>` + policy + `-[0-9a-f]{6}</bdi>`)
 }
 
 var demoLogin = regexp.MustCompile(`(http://\S+)/admin/ .*log in as (\S+), password (\S+)`)
@@ -65,6 +72,16 @@ func demoRun(t *testing.T, data string, fn func(address, user, password string))
 			t.Fatalf("the demo ended:\n%s", out)
 		case <-late:
 			t.Fatalf("the demo does not say where its dashboard is:\n%s", out)
+		}
+	}
+}
+
+// Before its second policy the demo's shop has the first, and neither of the tags that came with the second.
+func TestDemoFormerly(t *testing.T) {
+	before := string(formerly(shop.Config(shop.Hosts{})))
+	for text, want := range map[string]bool{"version: 2026-03-03": true, "2026-11-01": false, "Pixel A": true, "Pixel B": false, "name: Chat": true, "Loyalty": false} {
+		if strings.Contains(before, text) != want {
+			t.Errorf("%q: want %v in\n%s", text, want, before)
 		}
 	}
 }
@@ -117,6 +134,12 @@ func TestDemoDashboard(t *testing.T) {
 				t.Errorf("%s displays became %s when the demo was started again", displays, m[1])
 			}
 			displays = m[1]
+			if body := page("/admin/sites/shop/?period=90d"); !bannerVersion("2026-03-03").MatchString(body) || !bannerVersion("2026-11-01").MatchString(body) {
+				t.Error("there is no figure of the banner before and after the second policy")
+			}
+			if body := page("/admin/health"); !regexp.MustCompile(`for \d+ (second|minute)s?\b`).MatchString(body) || !regexp.MustCompile(`loaded (just now|\d+ (second|minute)s? ago)`).MatchString(body) {
+				t.Error("this process runs for longer than it does, or its configuration was loaded before it")
+			}
 			if body := page("/admin/sites/shop/sightings"); !strings.Contains(body, "Hotjar was seen on") {
 				t.Error("nothing was sighted")
 			}

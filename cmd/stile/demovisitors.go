@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -23,7 +24,6 @@ import (
 
 	"github.com/stilehq/stile/server"
 	"github.com/stilehq/stile/server/ledger"
-	"github.com/stilehq/stile/server/tally"
 )
 
 // simulatedNote is said on every page of the demo's dashboard.
@@ -32,32 +32,85 @@ const simulatedNote = "Simulated figures: made up by stile demo. Nobody visited,
 const (
 	simulatedDays = 60
 	simulatedSeed = 20261101        // the same visitors in each demo
-	newPolicy     = "2026-11-01"    // when the shop's second policy comes into force
+	renewal       = 38              // the simulated day on which the shop's second policy comes into force
 	demoRegion    = "X-Demo-Region" // where simulated visitors say where they are
 	crowd         = 64              // visitors at a time, who share the ledger's commits
 )
 
-// pretend has made-up visitors come to a site on the last days and today, by the server's own handlers and on a clock of
-// theirs: what the dashboard shows was counted and recorded as that of real ones is. The server is not to be running yet.
-func pretend(ctx context.Context, s *server.Server, clock *demoClock, site string) error {
-	defer clock.free()
+// pretend has made-up visitors come to a site on the last days and today, by the handlers of a server of their own and on its
+// clock: what the dashboard shows was counted and recorded as that of real ones is. Afterwards the site has its configuration.
+func pretend(ctx context.Context, o server.Options, site string, config []byte) error {
+	clock := newDemoClock()
+	config = inForce.ReplaceAll(config, []byte("${1}"+clock.first.AddDate(0, 0, renewal).Format(time.DateOnly)))
+	if err := configure(o, formerly(config)); err != nil {
+		return err
+	}
+	o.Now = clock.now
+	s, err := server.New(ctx, o)
+	if err != nil {
+		return err
+	}
+	err = visits(ctx, s, clock, site, func() error { return configure(o, config) })
+	if err = errors.Join(err, s.Stop(ctx)); err != nil {
+		return fmt.Errorf("simulating visitors: %w", err)
+	}
+	return answer(ctx, site, o.Data)
+}
+
+// visits has the visitors of all days come. Renewed writes what is in force from a day in their midst.
+func visits(ctx context.Context, s *server.Server, clock *demoClock, site string, renewed func() error) error {
 	now := time.Now().UTC()
 	sim := &simulation{site: site, origin: "http://" + s.Addr().String(), server: s, notices: map[string]string{}}
 	for n := range simulatedDays + 1 {
 		day := clock.first.AddDate(0, 0, n)
 		clock.set(day.Add(6*time.Hour), earlier(day.AddDate(0, 0, 1), now))
 		err := errors.Join(s.Flush(ctx), ctx.Err()) // the day begins
-		if err == nil && tally.DayOf(day) == newPolicy {
-			err = s.Reload(ctx)
+		if err == nil && n == renewal {
+			clear(sim.notices)
+			err = renewed()
+			if err == nil {
+				err = s.Reload(ctx)
+			}
 		}
 		if err == nil {
 			err = sim.day(ctx, n, day)
 		}
 		if err != nil {
-			return fmt.Errorf("simulating visitors: %w", err)
+			return err
 		}
 	}
 	return s.Flush(ctx)
+}
+
+var (
+	inForce      = regexp.MustCompile(`(\n  from: ")[0-9-]+`) // the day of the policy
+	formerPolicy = regexp.MustCompile(`(?s)\npolicy:\n.*?\n  former:\n    - ({[^\n]*})\n`)
+	addedTags    = regexp.MustCompile(`\n  - name: (Pixel B|Loyalty)\n(    [^\n]*\n)+`) // as the second policy says
+)
+
+// formerly is the shop's configuration as it was before its second policy.
+func formerly(config []byte) []byte {
+	return addedTags.ReplaceAll(formerPolicy.ReplaceAll(config, []byte("\npolicy: $1\n")), nil)
+}
+
+// renew gives kept data a configuration with the addresses of this start. Its policy stays in force from the day on which it
+// came into force then.
+func renew(o server.Options, config []byte) error {
+	kept, err := os.ReadFile(filepath.Join(o.Config, "stile.yaml"))
+	if err != nil {
+		return fmt.Errorf("reading the demo's configuration: %w", err)
+	}
+	if since := inForce.Find(kept); since != nil {
+		config = inForce.ReplaceAllLiteral(config, since)
+	}
+	return configure(o, config)
+}
+
+func configure(o server.Options, config []byte) error {
+	if err := os.WriteFile(filepath.Join(o.Config, "stile.yaml"), config, 0o600); err != nil {
+		return fmt.Errorf("writing the demo's configuration: %w", err)
+	}
+	return nil
 }
 
 // answer has somebody answer the older requests, so that some are done, some due and one overdue.
@@ -91,13 +144,12 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// demoClock is simulated until it is free: then it is the clock. Simulated, it goes on by a while whenever it is looked at,
-// until the end of its day.
+// demoClock is simulated: it goes on by a while whenever it is looked at, until the end of its day.
 type demoClock struct {
 	first time.Time // the first simulated day
 
 	mu      sync.Mutex
-	at, end time.Time // zero: free
+	at, end time.Time
 }
 
 func newDemoClock() *demoClock {
@@ -111,14 +163,9 @@ func (c *demoClock) set(at, end time.Time) {
 	c.at, c.end = earlier(at, end.Add(-time.Minute)), end
 }
 
-func (c *demoClock) free() { c.set(time.Time{}, time.Time{}) }
-
 func (c *demoClock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.end.IsZero() {
-		return time.Now()
-	}
 	if next := c.at.Add(23 * time.Second); next.Before(c.end) {
 		c.at = next
 	}
@@ -260,8 +307,8 @@ func visitorOf(r *rand.Rand, day int) visitor {
 	if strings.Contains(agent, "Mobile") {
 		accepts = .5
 	}
-	if day > 38 {
-		accepts += .05 // the banner of November does better
+	if day >= renewal {
+		accepts += .05 // the new banner does better
 	}
 	does := weighed[int]{{ignores, .17}, {acceptsAll, accepts}, {rejectsAll, .27}, {picks, .1}}
 	if strings.HasPrefix(at.region, "US") {

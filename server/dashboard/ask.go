@@ -40,6 +40,9 @@ func (d *Dashboard) guarded(r route) http.Handler {
 		a := &ask{Request: req, user: account.UserOf(req.Context())}
 		err := d.admit(r, a)
 		if err == nil {
+			err = checkAddress(r, a.URL)
+		}
+		if err == nil {
 			err = r.answer(w, a)
 		}
 		if err != nil {

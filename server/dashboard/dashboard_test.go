@@ -149,6 +149,97 @@ func (k *desk) page(role account.Role, path string) *goquery.Document {
 	return doc
 }
 
+// What makes no sense on a page is told, and nothing else is shown instead.
+func TestAddressesThatMakeNoSense(t *testing.T) {
+	k := newDesk(t)
+	k.d.Health = func(context.Context) Health { return Health{} }
+	for path, want := range map[string]string{
+		"/admin/?site=shop":                                               "has no filters",
+		"/admin/health?period=7d":                                         "has no filters",
+		"/admin/alerts?site=shop":                                         "has no filters",
+		"/admin/sites/shop/records?receipt=1":                             "has no filters",
+		"/admin/sites/shop/share?days=1":                                  "has no filters",
+		"/admin/sites/shop/why?region=DE":                                 "has no filters",
+		"/admin/sites/shop/sightings?from=2026-11-20&to=2026-11-01":       "no filter &#34;from&#34; here: this page takes period, show, after",
+		"/admin/sites/shop/sightings?period=7d&period=28d":                "given 2 times",
+		"/admin/sites/shop/sightings?show=%zz":                            "cannot be read",
+		"/admin/sites/shop/tags?country=DE":                               "no filter &#34;country&#34;",
+		"/admin/sites/shop/tags/pixel?sort=name":                          "no filter &#34;sort&#34;",
+		"/admin/sites/shop/tags/pixel?from=2026-11-20&to=2026-11-01":      "before it begins",
+		"/admin/sites/shop/tags?from=1900-01-01":                          "1900-01-01 is too long ago",
+		"/admin/sites/shop/trail?action=zzz":                              "no filter &#34;action&#34; here: this page takes act, who, before",
+		"/admin/sites/shop/requests?state=open":                           "no filter &#34;state&#34;",
+		"/admin/sites/shop/simulator?country=DE":                          "no filter &#34;country&#34;",
+		"/admin/sites/shop/simulator?choice=some&choice=all":              "given 2 times",
+		"/admin/account?done=nothing":                                     "nothing is called",
+		"/admin/sites/shop/figures.csv?period=7d&format=xlsx&country=DEU": "no filter &#34;format&#34;",
+	} {
+		rec := k.ask(account.Admin, http.MethodGet, path)
+		if rec.Code != http.StatusBadRequest || !strings.Contains(strings.ToLower(rec.Body.String()), strings.ToLower(want)) {
+			t.Errorf("%s: %d, and not %q\n%s", path, rec.Code, want, rec.Body)
+		}
+	}
+	k.page(account.Viewer, "/admin/sites/shop/simulator?choice=some&category=analytics&category=marketing")
+}
+
+// Wherever a link or a form of a page leads, that page takes it.
+func TestLinksLeadSomewhere(t *testing.T) {
+	k, _, _ := richDesk(t, richSite)
+	k.fill()
+	k.report.Total = tally.Figures{Views: 5310, Displays: 900, AcceptAll: 90, OptIns: 90}
+	k.report.Days = []tally.DayFigures{day("2026-11-21", 900, 90, 0, 0), day("2026-11-22", 900, 90, 0, 0)}
+	k.report.Sightings = fullList()
+	k.d.Alerts = func(context.Context) ([]Alert, error) {
+		return []Alert{{Site: "shop", Text: "Opt-in fell."}, {Site: "shop", Text: "A host is new.", Path: "/admin/sites/shop/sightings"}}, nil
+	}
+	seen, todo := map[string]bool{}, []string{"/admin/"}
+	for len(todo) > 0 && len(seen) < 3000 {
+		path := todo[0]
+		todo = todo[1:]
+		rec := k.ask(account.Officer, http.MethodGet, path)
+		if rec.Code >= http.StatusBadRequest {
+			t.Errorf("%s: %d", path, rec.Code)
+			continue
+		}
+		doc := documentOf(t, rec)
+		here, _ := url.Parse(path)
+		lead := func(to string) {
+			at, err := here.Parse(to)
+			if err != nil || at.Host != "" || !strings.HasPrefix(at.Path, "/admin/") || strings.HasPrefix(at.Path, "/admin/assets/") || at.Path == "/admin/account" {
+				return // the last is of Accounts, which a desk has none of
+			}
+			// A page of figures leads to others without end: one parameter at a time is enough.
+			if at.Fragment = ""; len(at.Query()) > 2 || seen[at.String()] {
+				return
+			}
+			seen[at.String()] = true
+			todo = append(todo, at.String())
+		}
+		doc.Find("a[href]").Each(func(_ int, s *goquery.Selection) { lead(s.AttrOr("href", "")) })
+		doc.Find("iframe[src]").Each(func(_ int, s *goquery.Selection) { lead(s.AttrOr("src", "")) })
+		doc.Find("form[method=get]").Each(func(_ int, s *goquery.Selection) {
+			sent := url.Values{}
+			s.Find("[name]").Each(func(_ int, f *goquery.Selection) {
+				switch name := f.AttrOr("name", ""); {
+				case f.Is("select"):
+					sent.Set(name, f.Find("option[selected]").AddSelection(f.Find("option")).First().AttrOr("value", ""))
+				case f.Is("[type=radio], [type=checkbox]") && f.Is(":not([checked])"):
+				default:
+					sent.Set(name, f.AttrOr("value", ""))
+				}
+			})
+			to, _ := here.Parse(s.AttrOr("action", ""))
+			to.RawQuery = sent.Encode()
+			if rec := k.ask(account.Officer, http.MethodGet, to.String()); rec.Code >= http.StatusBadRequest {
+				t.Errorf("the form of %s sends %s: %d %s", path, to, rec.Code, text(documentOf(t, rec).Find("[role=alert]")))
+			}
+		})
+	}
+	if len(seen) < 50 || len(todo) > 0 {
+		t.Errorf("%d links, and %d that were not followed", len(seen), len(todo))
+	}
+}
+
 func TestNobodySeesNothing(t *testing.T) {
 	k := newDesk(t)
 	for _, path := range []string{"/admin/", "/admin/sites/shop/", "/admin/sites/other/", "/admin/nowhere"} {

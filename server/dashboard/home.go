@@ -76,7 +76,7 @@ func homeLead(v homeView) string {
 			attention++
 		}
 	}
-	s := counted(int64(len(v.Sites)), "site", "sites") + ", the last 7 days against the 7 before. "
+	s := counted(int64(len(v.Sites)), "site", "sites") + ", the last 7 days against the 7 before. Today is not over: changes of views leave it out. "
 	if attention == 0 && len(v.Alerts) == 0 {
 		return s + "Nothing needs your attention."
 	}
@@ -127,7 +127,7 @@ func siteRowOf(s *Site, r *tally.Report, today tally.Day, alerts int) siteRow {
 	n, t, scale := comparable(week, before, today)
 	row := siteRow{
 		Name: s.Name, Views: count(week.Total.Views), ViewsChange: moved(n.Views, t.Views, scale),
-		OptIn: optIn(week.Total).String(), Few: optIn(week.Total).few(), OptInChange: points(optIn(n), optIn(t)),
+		OptIn: optIn(week.Total).String(), Few: optIn(week.Total).few(), OptInChange: points(optIn(week.Total), optIn(before.Total)),
 		Spark: spark(views, 7), Idle: week.Total == tally.Figures{} && before.Total == tally.Figures{}, Alerts: alerts,
 	}
 	if len(s.Origins) > 0 {

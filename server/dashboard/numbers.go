@@ -90,12 +90,19 @@ func signed(f float64) string {
 	return decimal(f, 1)
 }
 
-// points is how far a rate moved, in percentage points: "+1.3 points"; "" where either is of too few.
+// printed is percent as String rounds it.
+func (r rate) printed() float64 {
+	p, _ := strconv.ParseFloat(strconv.FormatFloat(r.percent(), 'f', 1, 64), 64) // of what FormatFloat wrote
+	return p
+}
+
+// points is how far a rate moved, in percentage points: "+1.3 points"; "" where either is of too few. It is the difference of
+// the rates as they are printed, so that who subtracts one from the other finds the same.
 func points(now, then rate) string {
 	if now.few() || then.few() {
 		return ""
 	}
-	if s := signed(now.percent() - then.percent()); s != "" {
+	if s := signed(now.printed() - then.printed()); s != "" {
 		return s + " points"
 	}
 	return "no change"

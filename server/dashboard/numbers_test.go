@@ -26,6 +26,8 @@ func TestNumbersAreWritten(t *testing.T) {
 		{points(rate{60, 100}, rate{50, 100}), "+10.0 points"},
 		{points(rate{50, 100}, rate{60, 100}), "−10.0 points"},
 		{points(rate{50, 100}, rate{500, 1000}), "no change"},
+		{points(rate{6924, 10000}, rate{6746, 10000}), "+1.7 points"}, // of 69.2% and 67.5%
+		{points(rate{6924, 10000}, rate{6916, 10000}), "no change"},
 		{points(rate{5, 9}, rate{50, 100}), ""},
 		{points(rate{50, 100}, rate{}), ""},
 		{growth(110, 100, 1), "+10.0%"},

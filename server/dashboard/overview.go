@@ -180,7 +180,7 @@ func (d *Dashboard) viewOf(a *ask, q *query, c counts) overviewView {
 		return v
 	}
 	n, t, scale := comparable(c.now, c.then, today)
-	v.Stats, v.Apart = answers(a.site, c.now.Total, n, t, scale), apart(c.now.Total, n, t, scale)
+	v.Stats, v.Apart = answers(a.site, c.now.Total, c.then.Total, n, t, scale), apart(c.now.Total, n, t, scale)
 	by := unit(length(q.Period))
 	list := buckets(c.now.Days, by)
 	v.Chart = draw(list, by)
@@ -201,8 +201,8 @@ func (d *Dashboard) viewOf(a *ask, q *query, c counts) overviewView {
 	return v
 }
 
-// comparable are the figures that may be compared: today is not over, so it is left out, and with it the last day of the
-// period before where that is as long. Scale is how many times more days the first has. Without days to compare it is 0.
+// comparable are the counts that may be compared: today is not over, so it is left out, and with it the last day of the
+// period before where that is as long. Rates are compared of the whole periods: a day that is not over makes none lower. Scale is how many times more days the first has. Without days to compare it is 0.
 func comparable(now, then *tally.Report, today tally.Day) (n, t tally.Figures, scale float64) {
 	ours, theirs := now.Days, then.Days
 	if len(ours) > 0 && ours[len(ours)-1].Day == today {
@@ -231,8 +231,9 @@ func moved(now, then int64, scale float64) string {
 	return growth(now, then, scale)
 }
 
-// answers are the figures of the answers to the banner, with their definitions.
-func answers(s *Site, f, n, t tally.Figures, scale float64) []stat {
+// answers are the figures of the answers to the banner, with their definitions: f and b are of the period and of that before,
+// n and t of what is comparable of them.
+func answers(s *Site, f, b, n, t tally.Figures, scale float64) []stat {
 	views := "A view is an answer of Stile to a page. Where the visitor's browser takes that answer from its own cache nothing is counted, as this site does not have page_views on."
 	if s.PageViews {
 		views = "Every page view is counted, as this site has page_views on."
@@ -257,7 +258,7 @@ func answers(s *Site, f, n, t tally.Figures, scale float64) []stat {
 			"Displays that no answer followed. Who sees the banner on three pages and answers on the third has ignored it twice. Nothing optional runs meanwhile where consent is asked for.",
 		},
 		{
-			"Interaction rate", interacted(f).String(), "of displays", points(interacted(n), interacted(t)),
+			"Interaction rate", interacted(f).String(), "of displays", points(interacted(f), interacted(b)),
 			"The share of displays that were answered: interactions by displays.",
 		},
 		{
@@ -273,7 +274,7 @@ func answers(s *Site, f, n, t tally.Figures, scale float64) []stat {
 			"Answers that picked among categories or vendors.",
 		},
 		{
-			"Opt-in rate", optIn(f).String(), "of answers", points(optIn(n), optIn(t)),
+			"Opt-in rate", optIn(f).String(), "of answers", points(optIn(f), optIn(b)),
 			"The share of answers that allowed at least one optional category. Ignores are not in it, nor are visitors who were not asked, nor choices that were changed later. Under " + strconv.Itoa(fewest) + " answers no rate is told.",
 		},
 	}

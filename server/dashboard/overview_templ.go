@@ -567,12 +567,12 @@ func figures(v overviewView) templ.Component {
 		}
 		if v.Query.Period.To == tally.Day(v.Today) {
 			if v.Query.Period.From == v.Query.Period.To {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 48, "Today is not over: its counts are not compared. ")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 48, "Today is not over: its counts are not compared, its rates are. ")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 49, "Today is not over: changes of counts leave it out. ")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 49, "Today is not over: changes of counts leave it out, those of rates do not. ")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

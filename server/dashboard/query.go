@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -9,7 +10,9 @@ import (
 
 	"golang.org/x/text/language"
 
+	"github.com/stilehq/stile/server/account"
 	"github.com/stilehq/stile/server/consent"
+	"github.com/stilehq/stile/server/simulate"
 	"github.com/stilehq/stile/server/tally"
 )
 
@@ -60,25 +63,56 @@ var dimensions = []struct {
 // asked are all parameters of a page of figures. The last two are what a form sends for compare=FROM..TO.
 var asked = []string{"period", "from", "to", "compare", "country", "device", "language", "regime", "banner", "compare_from", "compare_to"}
 
+// takes are the parameters of each page's address, by its route. A page that is not here takes none.
+var takes = map[string][]string{
+	"GET /admin/sites/{site}/{$}":                 asked,
+	"GET /admin/sites/{site}/figures.csv":         asked,
+	"GET /admin/sites/{site}/sightings":           {"period", "show", "after"},
+	"GET /admin/sites/{site}/requests":            {"open", "answered"},
+	"GET /admin/sites/{site}/trail":               {"act", "who", "before"},
+	"GET /admin/sites/{site}/tags":                {"period", "from", "to", "category", "state", "sort"},
+	"GET /admin/sites/{site}/tags/{tag}":          {"period", "from", "to"},
+	"GET /admin/sites/{site}/simulator":           simulate.Fields,
+	"GET /admin/sites/{site}/simulator/answer.js": simulate.Fields,
+	"GET /admin/sites/{site}/simulator/banner":    simulate.Fields,
+	"GET /admin/account":                          {"done"},
+	"GET /admin/users":                            {"done"},
+}
+
+// checkAddress refuses an address that asks a page for what it does not know, instead of showing something else. A provider of
+// log-ins may add to its own.
+func checkAddress(r route, u *url.URL) error {
+	if r.role == account.Nobody || !strings.HasPrefix(r.pattern, "GET ") || r.pattern == "GET /admin/" { // the last answers 404 to all
+		return nil
+	}
+	raw, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return bad("the address cannot be read: leave out what is behind the question mark")
+	}
+	known := takes[r.pattern]
+	for _, key := range slices.Sorted(maps.Keys(raw)) {
+		switch list := raw[key]; {
+		case len(known) == 0:
+			return bad("this page has no filters: leave %.40q out of its address", key)
+		case !slices.Contains(known, key):
+			return bad("there is no filter %.40q here: this page takes %s", key, strings.Join(known, ", "))
+		case len(list) > 1 && !slices.Contains(simulate.Lists, key):
+			return bad("%s is given %d times: give it once", key, len(list))
+		case key == "done" && list[0] != "" && done[list[0]] == "":
+			return bad("nothing is called %.40q that could be done: leave it out of the address", list[0])
+		}
+	}
+	return nil
+}
+
 // readQuery reads what a page's address asks for. What makes no sense is a 400 that says what to do.
 func readQuery(a *ask, now time.Time) (query, error) {
 	q := query{path: a.URL.Path, values: url.Values{}}
-	raw, err := url.ParseQuery(a.URL.RawQuery)
-	if err != nil {
-		return q, bad("the address cannot be read: begin again at the overview")
-	}
-	for key, list := range raw {
-		switch {
-		case !slices.Contains(asked, key):
-			return q, bad("there is no filter %q: there are period, from, to, compare, country, device, language, regime and banner", key)
-		case len(list) > 1:
-			return q, bad("%s is given %d times: give it once", key, len(list))
-		case list[0] == "" || key == "compare" && list[0] == "dates":
+	for key, list := range a.URL.Query() {
+		if list[0] == "" || key == "compare" && list[0] == "dates" {
 			q.untidy = true
-			fallthrough
-		default:
-			q.values.Set(key, list[0])
 		}
+		q.values.Set(key, list[0])
 		if q.values.Get(key) == "" {
 			q.values.Del(key)
 		}
@@ -130,8 +164,10 @@ func (q *query) readPeriod(today tally.Day) error {
 func readDates(from, to string, today tally.Day) (tally.Period, error) {
 	p := tally.Period{From: tally.Day(from), To: tally.Day(to)}
 	for _, d := range []string{from, to} {
-		if t, err := time.Parse(time.DateOnly, d); err != nil || t.Year() < 2000 {
+		if t, err := time.Parse(time.DateOnly, d); err != nil {
 			return p, bad("%q is no date: write it as year-month-day, like %s", d, today)
+		} else if t.Year() < 2000 {
+			return p, bad("%s is too long ago: ask for 2000-01-01 at the earliest", d)
 		}
 	}
 	switch {

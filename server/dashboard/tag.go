@@ -158,7 +158,8 @@ func (d *Dashboard) tagDays(ctx context.Context, site, id string, p tally.Period
 	return list, nil
 }
 
-// tagSplits is a tag by country and by device, those with most page views; none of a long period.
+// tagSplits is a tag by country and by device, those with most page views and then all others in a row, so that the rows add up
+// to the tag's figures; none of a long period.
 func (d *Dashboard) tagSplits(ctx context.Context, site, id string, p tally.Period, whole *tally.Report) (list []tagSplit, err error) {
 	if length(p) > splitDays {
 		return nil, nil
@@ -171,14 +172,22 @@ func (d *Dashboard) tagSplits(ctx context.Context, site, id string, p tally.Peri
 		{"Country", tally.Country, func(value string) tally.Filter { return tally.Filter{Country: value} }},
 		{"Device", tally.Device, func(value string) tally.Filter { return tally.Filter{Device: value} }},
 	} {
-		one := tagSplit{name: split.name}
-		for _, row := range whole.By[split.by][:min(mostValues, len(whole.By[split.by]))] {
+		one, rest := tagSplit{name: split.name}, *whole.Tags[id]
+		all := othersLast(split.by, whole.By[split.by])
+		named := slices.DeleteFunc(slices.Clone(all), func(r tally.Row) bool { return r.Value == "" }) // as a filter "" would be any
+		for _, row := range named[:min(mostValues, len(named))] {
 			part, err := d.Figures.Report(ctx, site, p, split.as(row.Value))
 			if err != nil {
 				return nil, err
 			}
-			if f := part.Tags[id]; f != nil && row.Value != "" { // "" would be any
+			if f := part.Tags[id]; f != nil {
 				one.rows = append(one.rows, tagBucket{inWords(split.by, row.Value), *f})
+				rest = without(rest, f)
+			}
+		}
+		if name := restName(len(named)-mostValues, len(all) > len(named)); name != "" {
+			if last := (tagBucket{name, rest}); last.decided() > 0 {
+				one.rows = append(one.rows, last)
 			}
 		}
 		if len(one.rows) > 0 {
@@ -186,6 +195,26 @@ func (d *Dashboard) tagSplits(ctx context.Context, site, id string, p tally.Peri
 		}
 	}
 	return list, nil
+}
+
+// without is what is left of a tag's page views. A part that is read later may have more of today.
+func without(all tally.Tag, part *tally.Tag) tally.Tag {
+	return tally.Tag{
+		Released: max(all.Released-part.Released, 0), Restricted: max(all.Restricted-part.Restricted, 0), Withheld: max(all.Withheld-part.Withheld, 0),
+	}
+}
+
+// restName is what the row of all other values is called, "" where there are none.
+func restName(more int, unknown bool) string {
+	switch {
+	case more <= 0 && !unknown:
+		return ""
+	case more <= 0:
+		return inWords("", "")
+	case unknown:
+		return count(int64(more)) + " more, and not known"
+	}
+	return count(int64(more)) + " more"
 }
 
 func (b *tagBucket) decided() int64 { return b.Released + b.Restricted + b.Withheld }

@@ -351,6 +351,48 @@ func TestTagPage(t *testing.T) {
 	}
 }
 
+// What a tag is split by adds up to the tag, whatever is not known and however many values there are.
+func TestTagSplitsAddUp(t *testing.T) {
+	k, _, _ := richDesk(t, richSite)
+	parts := map[string]int64{"DE": 500, "FR": 90, "AT": 80, "CH": 70, "NL": 60, "GB": 50, "BR": 40, tally.Other: 30, "": 20}
+	list := func(values ...string) (rows []tally.Row, all int64) {
+		for _, v := range values {
+			rows, all = append(rows, tally.Row{Value: v, Figures: tally.Figures{Views: parts[v]}}), all+parts[v]
+		}
+		return rows, all
+	}
+	for _, c := range []struct {
+		values []string // in their order
+		want   string
+	}{
+		{[]string{"DE", "FR"}, "Germany 500 France 90"},
+		{[]string{"DE", ""}, "Germany 500 Not known 20"},
+		{[]string{""}, "Not known 20"},
+		{[]string{tally.Other, "DE", ""}, "Germany 500 Other (too few each) 30 Not known 20"},
+		{[]string{"DE", "FR", "AT", "CH", "NL", "GB", "BR"}, "Germany 500 France 90 Austria 80 Switzerland 70 Netherlands 60 United Kingdom 50 1 more 40"},
+		{
+			[]string{"DE", "FR", "AT", "CH", "NL", "GB", "BR", tally.Other, ""},
+			"Germany 500 France 90 Austria 80 Switzerland 70 Netherlands 60 United Kingdom 50 2 more, and not known 90",
+		},
+	} {
+		rows, all := list(c.values...)
+		k.counted = func(_ string, _ tally.Period, f tally.Filter) *tally.Report {
+			n := all
+			if f.Country != "" {
+				n = parts[f.Country]
+			}
+			return &tally.Report{By: map[tally.Dimension][]tally.Row{tally.Country: rows}, Tags: map[string]*tally.Tag{"ga4": {Released: n, Withheld: n}}}
+		}
+		doc := k.page(account.Viewer, "/admin/sites/shop/tags/ga4")
+		got := card(doc, "By country").Find("tbody tr").Map(func(_ int, s *goquery.Selection) string {
+			return said(s.Find("th")) + " " + said(s.Find("td").First())
+		})
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%q: %q, want %s", c.values, got, c.want)
+		}
+	}
+}
+
 func TestYAMLLine(t *testing.T) {
 	for _, c := range []struct {
 		tag  consent.Tag

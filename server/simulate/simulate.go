@@ -94,6 +94,14 @@ const (
 	fieldMinor                                         = "minor"
 )
 
+// Fields are all of them. Lists are those that may be there more than once.
+var (
+	Fields = []string{
+		fieldRegion, fieldLanguage, fieldGPC, fieldCrawler, fieldChoice, fieldCategory, fieldService, fieldChosen, fieldPolicy, fieldChosenGPC, fieldMinor,
+	}
+	Lists = []string{fieldCategory, fieldService}
+)
+
 // Values writes a visit as the query of an address.
 func (v *Visit) Values() url.Values {
 	q := url.Values{}
