@@ -186,6 +186,10 @@ func TestTagsTable(t *testing.T) {
 	if last, _ := doc.Find("table.tags tbody tr").Last().Attr("data-tag"); last != "old-chat" {
 		t.Errorf("the last tag is %s, not the one that is no longer configured", last)
 	}
+	k.report.Tags["hotjar"] = &tally.Tag{Released: 12}
+	if got := row(k.page(account.Viewer, "/admin/sites/shop/tags"), "hotjar")[0]; got != "Hotjar hotjar" {
+		t.Errorf("a vendor's tag that is no longer configured is called %q", got)
+	}
 	headings := doc.Find(".costs h3").Map(func(_ int, s *goquery.Selection) string { return said(s) })
 	if want := []string{
 		"Refusing analytics kept 2 tags from 402 of 5,310 page views (7.6%).",
