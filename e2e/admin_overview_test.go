@@ -99,14 +99,29 @@ func overviewByKeyboard(b *tab) {
 
 	b.load(adminURL + "sites/shop/")
 	reach("the device", ".filters [name=device]")
-	b.loads(func() { b.press("D") })
+	b.say(`(self.sent = 0, document.querySelector('.filters').addEventListener('submit', () => { self.sent++ }))`)
+	b.press(kb.ArrowDown).press(kb.ArrowDown).press("D")
+	if got := eval[int](b, `self.sent`); got != 0 {
+		b.t.Errorf("to go through the devices by keys sends the form %d times", got)
+	}
+	reach("the button", ".filters button")
+	b.loads(func() { b.press(kb.Enter) })
 	b.await(`location.search == '?device=desktop'`)
+	if !eval[bool](b, `document.activeElement.matches('.filters button')`) {
+		b.t.Error("after a filter took effect the focus is not where it was")
+	}
 	if got := eval[string](b, `document.querySelector('.chips').innerText`); !strings.Contains(got, "Device: Desktop") {
 		b.t.Errorf("filters in force: %s", got)
 	}
 	reach("the filter that is in force", ".chips a")
 	b.loads(func() { b.press(kb.Enter) })
 	b.await(`location.search == ''`)
+
+	b.loads(func() { // by mouse a list takes effect at once
+		b.say(`(document.querySelector('.filters').dispatchEvent(new PointerEvent('pointerdown')), document.querySelector('.filters [name=device]').value = 'desktop',
+			document.querySelector('.filters [name=device]').dispatchEvent(new Event('change', {bubbles: true})))`)
+	})
+	b.await(`location.search == '?device=desktop'`)
 }
 
 // Without script a button applies the filters, and details open by themselves.

@@ -46,6 +46,31 @@ func TestDemoDashboard(t *testing.T) {
 		b.axe(shot.picture, "")
 		b.picture(shot.picture)
 	}
+	for _, page := range []string{
+		"sites/shop/", "sites/shop/tags", "sites/shop/tags/pixel-a", "sites/shop/simulator?region=DE&choice=none", "sites/shop/sightings", "sites/shop/requests", "sites/shop/trail", "users", "account",
+	} {
+		b.load("http://demo.shop.test/admin/" + page)
+		for _, width := range []int64{390, 1024, 1280} {
+			b.look(width, 844, "light").showsAllColumns(page, width)
+		}
+		b.look(390, 844, "dark").axe(page+" on a phone", "")
+	}
+}
+
+// showsAllColumns finds no table that is cut, but for one of figures on a phone, which says so by a shadow; and each value has the
+// label of its column beside it.
+func (b *tab) showsAllColumns(page string, width int64) {
+	b.t.Helper()
+	for _, cut := range eval[[]string](b, `[...document.querySelectorAll('.scroll, main pre')].filter(e => e.scrollWidth > e.clientWidth + 1)
+		.filter(e => innerWidth > 390 || !e.querySelector('table:not(.stack)')).map(e => e.ariaLabel)`) {
+		b.t.Errorf("%s is cut at %d px: %s", page, width, cut)
+	}
+	for _, wrong := range eval[[]string](b, `[...document.querySelectorAll('.stack')].flatMap(t => [...t.tBodies[0].rows].flatMap(r => [...r.cells].flatMap((c, i) => {
+		const over = t.tHead.rows[0].cells[i].innerText.trim(), label = c.tagName == 'TH' || c.querySelector('button') || !c.textContent.trim() ? over : c.dataset.label
+		return label == over && c.role && r.role == 'row' && t.role == 'table' ? [] : [label + ' under ' + over]
+	})))`) {
+		b.t.Errorf("%s: %s", page, wrong)
+	}
 }
 
 // demo starts stile demo, and says where its dashboard is and the password that it printed.

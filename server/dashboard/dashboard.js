@@ -1,8 +1,17 @@
 // What makes the dashboard better where there is script. Every page works without it.
 
-// A filter takes effect when it is changed; without script its button is pressed.
+// A filter that is chosen by mouse or finger takes effect at once. Who goes through the values by keys passes those that are not
+// meant, and presses the button. The focus is afterwards where it was.
 for (const form of document.querySelectorAll('form[data-auto]')) {
-  form.addEventListener('change', () => form.requestSubmit())
+  const kept = 'filter ' + location.pathname
+  let pointed = false
+  form.addEventListener('pointerdown', () => { pointed = true })
+  form.addEventListener('keydown', () => { pointed = false })
+  form.addEventListener('change', event => { if (pointed && event.target.matches('select')) form.requestSubmit() })
+  form.addEventListener('submit', () => sessionStorage.setItem(kept, document.activeElement.name ?? ''))
+  const name = sessionStorage.getItem(kept)
+  sessionStorage.removeItem(kept)
+  if (name !== null) (form.elements[name] ?? form.querySelector('button')).focus({ preventScroll: true })
 }
 
 // What opened over the page closes by Escape, and by a click beside it.

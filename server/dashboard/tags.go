@@ -70,7 +70,7 @@ type reason struct {
 // kindWords is a kind for figures, where no single visitor's date can stand.
 var kindWords = map[consent.Kind]string{
 	consent.NotChosen: "no choice yet", consent.Declined: "declined", consent.Signal: "Sec-GPC signal", consent.Expired: "choice expired",
-	consent.Added: "came after the choice", consent.PolicyChanged: "policy changed", consent.Separate: "asks for each recipient",
+	consent.Added: "came after the choice", consent.PolicyChanged: "policy changed", consent.Separate: "separate consent missing",
 	consent.Needs: "a tag it needs was withheld", consent.ControllerChanged: "controller changed", consent.Crawler: "crawler",
 }
 
@@ -227,7 +227,11 @@ func (d *Dashboard) tagRows(site *Site, report *tally.Report) ([]tagRow, error) 
 	}
 	for id := range report.Tags {
 		if !slices.ContainsFunc(rows, func(r tagRow) bool { return r.id == id }) {
-			rows = append(rows, tagRow{id: id, name: id, states: []tagState{stateGone}})
+			gone := tagRow{id: id, name: id, states: []tagState{stateGone}}
+			if vendor := library.Find(id); vendor != nil {
+				gone.name, gone.account = vendor.Name, id
+			}
+			rows = append(rows, gone)
 		}
 	}
 	slices.SortFunc(rows[len(site.Tags):], func(a, b tagRow) int { return cmp.Compare(a.id, b.id) })

@@ -172,7 +172,7 @@ func TestTagsTable(t *testing.T) {
 	doc := k.page(account.Viewer, "/admin/sites/shop/tags")
 	for tag, want := range map[string][]string{
 		"ga4":        {"Google Analytics 4 G-AB12CD34EF", "analytics", "gated may send when denied", "4,097", "1,213", "77.2%", "no choice yet 811 declined 402", "22 Nov 09:23", "0"},
-		"meta-pixel": {"Meta Pixel 123456789012345", "marketing", "gated silent when denied", "3,198", "2,112", "60.2%", "declined 1,204 no choice yet 811 and 1 more", "22 Nov 09:09", "0"},
+		"meta-pixel": {"Meta Pixel 123456789012345", "marketing", "gated silent when denied", "3,198", "2,112", "60.2%", "declined 1,204 no choice yet 811 and 1 more reason", "22 Nov 09:09", "0"},
 		"status":     {"Status", "necessary", "runs always", "5,310", "0", "100.0%", "–", "22 Nov 08:55", "0"},
 		"old-chat":   {"old-chat", "–", "no longer configured", "12", "30", "28.6%", "declined 30", "13 Nov 09:30", "0"},
 	} {
@@ -185,6 +185,10 @@ func TestTagsTable(t *testing.T) {
 	}
 	if last, _ := doc.Find("table.tags tbody tr").Last().Attr("data-tag"); last != "old-chat" {
 		t.Errorf("the last tag is %s, not the one that is no longer configured", last)
+	}
+	k.report.Tags["hotjar"] = &tally.Tag{Released: 12}
+	if got := row(k.page(account.Viewer, "/admin/sites/shop/tags"), "hotjar")[0]; got != "Hotjar hotjar" {
+		t.Errorf("a vendor's tag that is no longer configured is called %q", got)
 	}
 	headings := doc.Find(".costs h3").Map(func(_ int, s *goquery.Selection) string { return said(s) })
 	if want := []string{
