@@ -3,6 +3,7 @@ package page
 import (
 	"html"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -404,7 +405,7 @@ func (w *Writer) snippet(code string) (category, id string) {
 			most, category, id = rank, p.Category, service(p)
 		}
 	}
-	if len(parties) > 1 {
+	if slices.ContainsFunc(parties, func(p Party) bool { return service(p) != id }) {
 		id = ""
 	}
 	return category, id

@@ -47,6 +47,8 @@ type signs struct {
 	ids    []*regexp.Regexp // the account in an address without its scheme
 	params []string         // of an address that may be the account
 	calls  []*regexp.Regexp // the account in code
+	own    int              // of calls, and sure: see there
+	sure   int
 }
 
 // prefix is the beginning of a vendor's addresses on a host.
@@ -64,7 +66,7 @@ func newSigns(v *vendors.Vendor) signs {
 	s := signs{vendor: v, params: append(slices.Clone(plain), v.Account.Param)}
 	if v.Account.Pattern != "" {
 		s.id = regexp.MustCompile("^(?:" + v.Account.Pattern + ")$") // the library was read: it compiles
-		s.calls = calls(v)
+		s.calls, s.own, s.sure = calls(v)
 	}
 	for _, template := range []string{v.Load.Script, v.Load.Pixel} {
 		s.addTemplate(template)

@@ -92,8 +92,10 @@ var (
 	beforeName = regexp.MustCompile(`([\w$]+)([=:(])\+?'?$`)         // hjid:  _linkedin_partner_id=  ym(
 )
 
-// calls find the account in code, the surest first.
-func calls(v *vendors.Vendor) (list []*regexp.Regexp) {
+// calls find the account in code, the surest first. The first own of them are calls of the vendor's that a page may have
+// several of, each of another account, and the first sure are nobody else's.
+func calls(v *vendors.Vendor) (list []*regexp.Regexp, own, sure int) {
+	var rest []*regexp.Regexp
 	account := `\s*\+?\s*\\?['"]?(` + v.Account.Pattern + `)(?:[^\w-]|$)`
 	for _, g := range v.Globals {
 		if strings.Contains(g, "{id}") {
@@ -101,6 +103,7 @@ func calls(v *vendors.Vendor) (list []*regexp.Regexp) {
 			list = append(list, regexp.MustCompile(`\b`+pattern[1:]))
 		}
 	}
+	own = len(list)
 	code := strings.Join([]string{v.Load.Before, v.Load.Signal, v.Load.After}, "\n")
 	for at := range indexes(code, "{id}") {
 		before := code[max(0, at-64):at]
@@ -111,15 +114,16 @@ func calls(v *vendors.Vendor) (list []*regexp.Regexp) {
 			if m[2] != "(" {
 				op = `['"]?\s*[=:]`
 			}
-			list = append(list, regexp.MustCompile(`\b`+regexp.QuoteMeta(m[1])+`\s*`+op+account))
+			rest = append(rest, regexp.MustCompile(`\b`+regexp.QuoteMeta(m[1])+`\s*`+op+account))
 		}
 	}
 	if re := regexp.MustCompile(v.Account.Pattern); strings.HasSuffix(literal(re), "-") || strings.HasSuffix(literal(re), "_") {
 		list = append(list, regexp.MustCompile(`['"=](`+v.Account.Pattern+`)['"&]`)) // GTM-…: nothing else looks like it
 	} else if len(v.Account.Example) >= 20 {
-		list = append(list, regexp.MustCompile(`['"](`+v.Account.Pattern+`)['"]`)) // nor like what is so long
+		rest = append(rest, regexp.MustCompile(`['"](`+v.Account.Pattern+`)['"]`)) // nor like what is so long
 	}
-	return append(list, regexp.MustCompile(`['"]script['"]\s*,(?:\s*['"]\w+['"]\s*,)?\s*['"](`+v.Account.Pattern+`)['"]`)) // the last of (window, document, 'script', …)
+	sure = len(list)
+	return append(append(list, rest...), regexp.MustCompile(`['"]script['"]\s*,(?:\s*['"]\w+['"]\s*,)?\s*['"](`+v.Account.Pattern+`)['"]`)), own, sure // the last of (window, document, 'script', …)
 }
 
 func literal(re *regexp.Regexp) string {
@@ -139,11 +143,12 @@ func indexes(s, part string) func(yield func(int) bool) {
 	}
 }
 
-// Snippet tells whose a snippet of JavaScript is: the parties whose hosts or globals it names, each once, in the order in
-// which they stand in it. Code that is the page's own has none, and so has code that only hands data to a tag that is
-// loaded elsewhere (dataLayer.push): nothing leaves the browser by it. Words in comments, in strings and in JSON do not count.
+// Snippet tells whose a snippet of JavaScript is: the parties whose hosts or globals it names, each once, a vendor for each of
+// its accounts, in the order in which they stand in it. Code that is the page's own has none, and so has code that only hands
+// data to a tag that is loaded elsewhere (dataLayer.push): nothing leaves the browser by it. Words in comments, in strings and
+// in JSON do not count.
 func (j *Judge) Snippet(code string) []Party {
-	r := reader{judge: j, code: code, askedFor: map[string]bool{}, tries: map[string]int{}}
+	r := reader{judge: j, code: code, askedFor: map[string]bool{}, looked: map[string]looked{}}
 	r.read()
 	return j.ofSite(r.found)
 }
@@ -154,16 +159,21 @@ type reader struct {
 	code  string
 	found []Party
 
-	asks, askedOnce bool            // for asksAnything
-	askedFor        map[string]bool // by name
-	tries           map[string]int  // how often the account of a party was looked for
+	asks, askedOnce bool              // for asksAnything
+	askedFor        map[string]bool   // by name
+	looked          map[string]looked // where the accounts of a party were looked for
 }
 
-// maxTries bounds how often the account of one party is looked for in a snippet, and maxRegexp how far the end of a regular
-// expression is: nobody's code may make the reading take longer than it is long.
+// looked is how often the accounts of a party were looked for, and up to where.
+type looked struct{ tries, to int }
+
+// maxTries bounds how often the accounts of one party are looked for in a snippet, maxAccounts how many are found at a time
+// (a site's file takes no more tags), and maxRegexp how far the end of a regular expression is: nobody's code may make the
+// reading take longer than it is long.
 const (
-	maxTries  = 8
-	maxRegexp = 400
+	maxTries    = 8
+	maxAccounts = 64
+	maxRegexp   = 400
 )
 
 // asking are words by which code asks for something. Code with none of them is data, as of a program that lists the
@@ -492,47 +502,58 @@ func loads(host, path, category string) bool {
 	return true
 }
 
-// near is the code around a place, in which the account of what stands there is looked for.
-func (r *reader) near(at int) string {
-	return strings.ReplaceAll(r.code[max(0, at-4096):min(len(r.code), at+8192)], `\/`, "/")
-}
-
-func (r *reader) add(i, at int, host string) {
-	v := r.judge.signs[i].vendor
-	k := slices.IndexFunc(r.found, func(p Party) bool { return p.Vendor == v })
-	if k >= 0 && r.found[k].Account != "" {
-		return
-	}
-	account := r.account(i, at)
-	switch p := r.judge.known(i, host, account); {
-	case k < 0:
-		r.addParty(p)
-	case account != "":
-		r.found[k].Account = account
-	}
-}
-
-// account is that of a vendor in the code around a place.
-func (r *reader) account(i, at int) string {
-	s := &r.judge.signs[i]
-	if r.tries[s.vendor.ID]++; r.tries[s.vendor.ID] > maxTries {
+// near is the code around a place, in which the accounts of what stands there are looked for; "" where that was done.
+func (r *reader) near(name string, at int) string {
+	had, end := r.looked[name], min(len(r.code), at+8192)
+	if had.tries == maxTries || had.tries > 0 && min(len(r.code), at+4096) <= had.to {
 		return ""
 	}
-	code := r.near(at)
-	for _, re := range s.calls {
-		if m := re.FindStringSubmatch(code); m != nil {
-			return m[1]
+	r.looked[name] = looked{had.tries + 1, end}
+	return strings.ReplaceAll(r.code[max(0, at-4096):end], `\/`, "/")
+}
+
+// add adds a vendor, once for each of its accounts.
+func (r *reader) add(i, at int, host string) {
+	s := &r.judge.signs[i]
+	for _, account := range s.inCode(r.near(s.vendor.ID, at)) {
+		p := r.judge.known(i, host, account)
+		k := slices.IndexFunc(r.found, func(have Party) bool {
+			return have.Vendor == p.Vendor && (have.Account == "" || have.Account == account)
+		})
+		if k < 0 {
+			r.found = append(r.found, p)
+		} else {
+			r.found[k].Account = account
 		}
 	}
-	return ""
+	r.addParty(r.judge.known(i, host, ""))
 }
 
-func (r *reader) universal(at int) string {
-	if r.tries[oldName]++; r.tries[oldName] > maxTries {
-		return ""
+// inCode are the accounts of a vendor in code.
+func (s *signs) inCode(code string) (list []string) {
+	if code == "" {
+		return nil
 	}
-	return universal.FindString(r.near(at))
+	for i, re := range s.calls {
+		most := 1
+		switch {
+		case i < s.own:
+			most = maxAccounts
+		case len(list) > 0:
+			return list
+		case i < s.sure:
+			most = maxAccounts
+		}
+		for _, m := range re.FindAllStringSubmatch(code, most) {
+			if !slices.Contains(list, m[1]) {
+				list = append(list, m[1])
+			}
+		}
+	}
+	return list
 }
+
+func (r *reader) universal(at int) string { return universal.FindString(r.near(oldName, at)) }
 
 // addOther adds a party that the table knows by one of its hosts.
 func (r *reader) addOther(host string, at int) {
@@ -544,7 +565,7 @@ func (r *reader) addOther(host string, at int) {
 	r.addParty(p)
 }
 
-// addParty adds a party once, as the site knows it where it does.
+// addParty adds a party once, whatever its account, as the site knows it where it does.
 func (r *reader) addParty(p Party) {
 	if slices.ContainsFunc(r.found, func(have Party) bool { return have.Name == p.Name && have.Vendor == p.Vendor }) {
 		return

@@ -46,6 +46,11 @@ func TestSnippet(t *testing.T) {
 		{"in the middle of a division", `var a = b / c; fbq('track', 'Lead'); d = e / f`, "meta-pixel  marketing"},
 		{"an image", `new Image().src = "https://mc.yandex.ru/watch/12345678"`, "yandex-metrica  analytics"},
 		{"table", `var s = document.createElement('script'); s.src = 'https://cdn.permutive.app/x-web.js'`, "Permutive  marketing"},
+		{"two accounts", `gtag('config','G-AAAAAAAAAA');gtag('config','G-BBBBBBBBBB');gtag('config','G-AAAAAAAAAA')`, "ga4 G-AAAAAAAAAA analytics; ga4 G-BBBBBBBBBB analytics"},
+		{"two accounts, one late", `fbq('init','123456789012345');` + strings.Repeat("a();", 4000) + `fbq('init','234567890123456')`, "meta-pixel 123456789012345 marketing; meta-pixel 234567890123456 marketing"},
+		{"two accounts by two calls", `twq('config','o1a2b');twq('init','o3c4d')`, "x-pixel o1a2b marketing; x-pixel o3c4d marketing"},
+		{"two containers", `c(window,document,'script','dataLayer','GTM-ABCD123');c(window,document,'script','dataLayer','GTM-EFGH456');s.src='https://www.googletagmanager.com/gtm.js?id='+i`, "gtm GTM-ABCD123 functional; gtm GTM-EFGH456 functional"},
+		{"one account, and what looks like it", `(function(h){h._hjSettings={hjid:1234567}})(window);ttq.page();var a="C4A1B2C3D4E5F6G7H8I9",b="A4A1B2C3D4E5F6G7H8I9"`, "hotjar 1234567 analytics; tiktok-pixel C4A1B2C3D4E5F6G7H8I9 marketing"},
 		{"two of one", `snaptr('track','PAGE_VIEW');snaptr('init', '1a2b3c4d-1a2b-4a2b-8a2b-1a2b3c4d5e6f')`, "snap-pixel 1a2b3c4d-1a2b-4a2b-8a2b-1a2b3c4d5e6f marketing"},
 	} {
 		if got := parties(j.Snippet(test.code)); got != test.want {
@@ -129,10 +134,10 @@ func FuzzSnippet(f *testing.F) {
 			if p.Name == "" || p.Basis == ByNobody {
 				t.Errorf("%+v is nobody's", p)
 			}
-			if seen[p.Name] {
-				t.Errorf("%s is there twice", p.Name)
+			if seen[who(p)] {
+				t.Errorf("%s is there twice", who(p))
 			}
-			seen[p.Name] = true
+			seen[who(p)] = true
 		}
 	})
 }
