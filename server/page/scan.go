@@ -357,7 +357,7 @@ func (s *scan) script(n *html.Node, e *element) {
 }
 
 func (s *scan) snippet(code, waits string, e *element) {
-	for _, p := range s.judge.Snippet(code) {
+	for _, p := range s.judge.snippet(code, s.page) {
 		s.add(Find{Party: p, Kind: Snippet, Excerpt: excerpt(code), Waits: waits}, e)
 	}
 }

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -147,8 +148,12 @@ func indexes(s, part string) func(yield func(int) bool) {
 // its accounts, in the order in which they stand in it. Code that is the page's own has none, and so has code that only hands
 // data to a tag that is loaded elsewhere (dataLayer.push): nothing leaves the browser by it. Words in comments, in strings and
 // in JSON do not count.
-func (j *Judge) Snippet(code string) []Party {
-	r := reader{judge: j, code: code, askedFor: map[string]bool{}, looked: map[string]looked{}}
+func (j *Judge) Snippet(code string) []Party { return j.snippet(code, nil) }
+
+// snippet is Snippet of code in a page of that address, with the hosts too from which the code loads something and which
+// nobody knows, or which only the site's file knows.
+func (j *Judge) snippet(code string, of *url.URL) []Party {
+	r := reader{judge: j, code: code, of: of, askedFor: map[string]bool{}, looked: map[string]looked{}}
 	r.read()
 	return j.ofSite(r.found)
 }
@@ -157,7 +162,11 @@ func (j *Judge) Snippet(code string) []Party {
 type reader struct {
 	judge *Judge
 	code  string
+	of    *url.URL // the page, or nil
 	found []Party
+
+	open     int  // where the string begins that is read
+	argument bool // it is the first of a call
 
 	asks, askedOnce bool              // for asksAnything
 	askedFor        map[string]bool   // by name
@@ -299,6 +308,7 @@ func lineEnd(code string) bool {
 // was none does no harm beyond it.
 func (r *reader) literal(i int, argument bool) int {
 	code, q := r.code, r.code[i]
+	r.open, r.argument = i, argument
 	start := i + 1
 	k := start
 	for ; k < len(code); k++ {
@@ -307,13 +317,13 @@ func (r *reader) literal(i int, argument bool) int {
 			k++
 			if strings.HasPrefix(code[k:], `/\/`) {
 				k += 2
-				r.address(k+1, argument)
+				r.address(k + 1)
 			}
 		case c == '/' && k+1 < len(code) && code[k+1] == '/':
 			k++
-			r.address(k+1, argument)
+			r.address(k + 1)
 		case c == q, (c == '\n' || c == '\r') && q != '`':
-			r.bare(start, k, argument)
+			r.bare(start, k)
 			return k + 1
 		}
 	}
@@ -321,7 +331,7 @@ func (r *reader) literal(i int, argument bool) int {
 }
 
 // bare looks at a string that is an address without its scheme, which the code puts before it.
-func (r *reader) bare(from, to int, argument bool) {
+func (r *reader) bare(from, to int) {
 	dot := false
 	for k := from; k < to; k++ {
 		switch c := r.code[k]; {
@@ -329,7 +339,7 @@ func (r *reader) bare(from, to int, argument bool) {
 			dot = k > from
 		case c == '/':
 			if dot && k > from+3 {
-				r.address(from, argument)
+				r.address(from)
 			}
 			return
 		case !hostByte(c):
@@ -393,7 +403,7 @@ func (r *reader) asked(name string) bool {
 }
 
 // address looks at an address in a string, from its host on.
-func (r *reader) address(from int, argument bool) {
+func (r *reader) address(from int) {
 	code := r.code
 	to := from
 	for to < len(code) && hostByte(code[to]) {
@@ -403,9 +413,49 @@ func (r *reader) address(from int, argument bool) {
 		return
 	}
 	host := strings.TrimSuffix(strings.ToLower(code[from:to]), ".")
-	if argument || r.asksAnything() {
-		r.load(host, pathAt(code, to), from)
+	if sink := r.sink(from); sink || r.argument || r.asksAnything() {
+		r.load(host, pathAt(code, to), from, sink)
 	}
+}
+
+// sink tells whether the code loads what the string is the address of: x.src = "…", fetch("…"), import "…" and the like.
+func (r *reader) sink(from int) bool {
+	if scheme := r.code[r.open+1 : from]; from-r.open > len(`"https:\/\/`) || scheme == "" ||
+		!slices.Contains(schemes, strings.TrimRight(scheme, `/\`)) {
+		return false
+	}
+	before := trimRight(r.code[max(0, r.open-40):r.open])
+	if before == "" {
+		return false
+	}
+	rest := trimRight(before[:len(before)-1])
+	switch before[len(before)-1] {
+	case '=':
+		return strings.HasSuffix(rest, ".src") || strings.HasSuffix(rest, `["src"]`) || strings.HasSuffix(rest, `['src']`)
+	case ',':
+		return slices.ContainsFunc(afterComma, func(end string) bool { return strings.HasSuffix(rest, end) })
+	case '(':
+		return slices.Contains(loaders, lastWord(rest))
+	case 't', 'm':
+		return lastWord(before) == "import" || lastWord(before) == "from"
+	}
+	return false
+}
+
+var (
+	schemes    = []string{"", "http:", "https:"}
+	afterComma = []string{`.setAttribute("src"`, `.setAttribute('src'`, `.open("GET"`, `.open('GET'`, `.open("POST"`, `.open('POST'`}
+	loaders    = []string{"fetch", "sendBeacon", "import", "importScripts", "getScript"}
+)
+
+func trimRight(code string) string { return strings.TrimRight(code, " \t\r\n") }
+
+func lastWord(code string) string {
+	at := len(code)
+	for at > 0 && kinds[code[at-1]] == letter {
+		at--
+	}
+	return code[at:]
 }
 
 // linked tells whether an address is that of a link in a piece of HTML: nobody is asked until it is clicked.
@@ -424,21 +474,40 @@ func pathAt(code string, from int) string {
 }
 
 // load adds whose an address in code is, if the code loads something from there, as well as that can be told.
-func (r *reader) load(host, address string, at int) {
+func (r *reader) load(host, address string, at int, sink bool) {
 	path, query, _ := strings.Cut(address, "?")
 	if p, found := oldAddress(host, path); found {
 		p.Account = r.universal(at)
 		r.addParty(p)
 		return
 	}
-	i, sure, found := r.judge.inCode(host, path, query)
-	switch {
-	case found && (sure || loads(host, path, r.judge.signs[i].vendor.Category)):
-		r.add(i, at, host)
-	case !found:
-		if e, known := thirdparty.Find(host); known && loads(host, path, e.Category()) {
-			r.addParty(table(host))
+	if i, sure, found := r.judge.inCode(host, path, query); found {
+		if sure || loads(host, path, r.judge.signs[i].vendor.Category, sink) {
+			r.add(i, at, host)
 		}
+	} else if e, known := thirdparty.Find(host); known && loads(host, path, e.Category(), sink) {
+		r.addParty(table(host))
+	} else if sink && r.of != nil {
+		r.strange(host, address, known)
+	}
+}
+
+// strange adds a host that the code loads something from, where the library does not know it: if the site's file does, or if
+// nobody does and it is more than a picture.
+func (r *reader) strange(name, address string, known bool) {
+	if address == "" || strings.IndexByte("/?#:", address[0]) < 0 {
+		return // more of the name may come
+	}
+	u, host := absolute("https://"+name+address, r.of)
+	if host == "" || r.judge.own(host, r.of) {
+		return
+	}
+	p := Party{Host: host}
+	switch {
+	case r.judge.site != nil && r.judge.tag(host, p) != nil:
+		r.addParty(p) // ofSite knows it
+	case !known && !looks(u.Path) && !(strings.HasSuffix(u.Path, ".gif") && u.RawQuery == ""):
+		r.addParty(p)
 	}
 }
 
@@ -482,8 +551,8 @@ var pages = map[string]bool{
 }
 
 // loads tells whether code that names an address of a tracker loads something from there: a script, or something on a host
-// that nobody visits.
-func loads(host, path, category string) bool {
+// that nobody visits, or on any where the code says so.
+func loads(host, path, category string, sink bool) bool {
 	if category == "" {
 		return false
 	}
@@ -491,15 +560,20 @@ func loads(host, path, category string) bool {
 		return true
 	}
 	first, rest, _ := strings.Cut(host, ".")
-	if category == "functional" || pages[first] || !strings.Contains(rest, ".") {
+	if category == "functional" || !sink && (pages[first] || !strings.Contains(rest, ".")) {
 		return false
 	}
-	for _, ending := range []string{".jpg", ".jpeg", ".png", ".webp", ".svg", ".avif", ".mp4", ".woff", ".woff2", ".css", ".html"} {
+	return !looks(path) && (sink || !strings.HasSuffix(path, ".html"))
+}
+
+// looks tells whether a path is that of something which is there to be seen.
+func looks(path string) bool {
+	for _, ending := range []string{".jpg", ".jpeg", ".png", ".webp", ".svg", ".avif", ".mp4", ".woff", ".woff2", ".css"} {
 		if strings.HasSuffix(path, ending) {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // near is the code around a place, in which the accounts of what stands there are looked for; "" where that was done.
@@ -567,7 +641,9 @@ func (r *reader) addOther(host string, at int) {
 
 // addParty adds a party once, whatever its account, as the site knows it where it does.
 func (r *reader) addParty(p Party) {
-	if slices.ContainsFunc(r.found, func(have Party) bool { return have.Name == p.Name && have.Vendor == p.Vendor }) {
+	if slices.ContainsFunc(r.found, func(have Party) bool {
+		return have.Name == p.Name && have.Vendor == p.Vendor && (p.Name != "" || have.Host == p.Host)
+	}) {
 		return
 	}
 	r.found = append(r.found, p)

@@ -46,6 +46,11 @@ func TestSnippet(t *testing.T) {
 		{"in the middle of a division", `var a = b / c; fbq('track', 'Lead'); d = e / f`, "meta-pixel  marketing"},
 		{"an image", `new Image().src = "https://mc.yandex.ru/watch/12345678"`, "yandex-metrica  analytics"},
 		{"table", `var s = document.createElement('script'); s.src = 'https://cdn.permutive.app/x-web.js'`, "Permutive  marketing"},
+		{"a module", `import "https://js.hs-scripts.com/1234567.js"; start()`, "hubspot 1234567 marketing"},
+		{"a module's name", "import a, {b} from 'https://cdn.mxpnl.com/libs/mixpanel-2-latest.min.js'", "mixpanel  analytics"},
+		{"a module without spaces", `export*from"https://e09.hotjar.com/x.js"`, "hotjar  analytics"},
+		{"a request", `fetch("https://plausible.io/api/event", {method: "POST"})`, "plausible  analytics"},
+		{"a frame", `f.src = 'https://www.facebook.com/plugins/like.php?href=' + location`, "Facebook  marketing"},
 		{"two accounts", `gtag('config','G-AAAAAAAAAA');gtag('config','G-BBBBBBBBBB');gtag('config','G-AAAAAAAAAA')`, "ga4 G-AAAAAAAAAA analytics; ga4 G-BBBBBBBBBB analytics"},
 		{"two accounts, one late", `fbq('init','123456789012345');` + strings.Repeat("a();", 4000) + `fbq('init','234567890123456')`, "meta-pixel 123456789012345 marketing; meta-pixel 234567890123456 marketing"},
 		{"two accounts by two calls", `twq('config','o1a2b');twq('init','o3c4d')`, "x-pixel o1a2b marketing; x-pixel o3c4d marketing"},
@@ -79,11 +84,74 @@ func TestSnippetOfThePage(t *testing.T) {
 		"libraries":          `var s = document.createElement('script'); s.src = 'https://cdn.jsdelivr.net/npm/vue'`,
 		"another's function": `function qp(a) { return a } function mt(b) { return b } qp(1); mt('x'); analytics.page()`,
 		"a consent platform": `var s = document.createElement('script'); s.src = 'https://consent.cookiebot.com/uc.js'`,
+		"a link to a party":  `a.href = "https://plausible.io/shop.example"; b.src = "/x.js"; b.from = "https://plausible.io/"`,
+		"a comparison":       `if (s.src == "https://plausible.io/js/") s.remove()`,
+		"another's request":  `prefetch("https://plausible.io/shop.example"); s.src = a`,
 		"own":                `document.querySelector('nav').hidden = location.pathname === '/'`,
 		"nothing":            ``,
 	} {
 		if list := j.Snippet(code); len(list) != 0 {
 			t.Errorf("%s: %s", name, parties(list))
+		}
+	}
+}
+
+// Hosts that nobody knows are found where the code loads something from them by an address that is written there as a whole.
+func TestSnippetOfStrangers(t *testing.T) {
+	j, err := gateJudge()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for code, want := range map[string]string{
+		`s.src="https://cdn.unknown.example/t.js"`:                                                      "cdn.unknown.example",
+		`s.src = 'https:\/\/cdn.unknown.example\/t.js'`:                                                 "cdn.unknown.example",
+		"s['src'] = `//cdn.unknown.example:8443/t.js?${n}`":                                             "cdn.unknown.example:8443",
+		`new Image().src="https://pixel.unknown.example/p.gif?a=1"`:                                     "pixel.unknown.example",
+		`fetch("https://unknown.example/e"); navigator.sendBeacon('https://unknown.example/f')`:         "unknown.example",
+		`import "https://cdn.unknown.example/m.js"`:                                                     "cdn.unknown.example",
+		`f.setAttribute('src', "https://unknown.example/frame.html")`:                                   "unknown.example",
+		`x.open("POST", "https://api.unknown.example/e")`:                                               "api.unknown.example",
+		`s.src="https://player.films.example/p.js"`:                                                     "player.films.example as films",
+		`fetch("https://player.films.example/e");s.src="https://static.hotjar.com/c/hotjar-1234567.js"`: "player.films.example as films; static.hotjar.com",
+
+		`s.src="https://www.shop.example/t.js";s.src="https://img.shop-cdn.example/t.js";s.src="//cdn.shop.example/t.js"`:       "",
+		`s.src="/t.js";s.src="t.js";s.src="data:,";s.src=a+"https://unknown.example/t.js"`:                                      "",
+		`i.src="https://cdn.unknown.example/hero.png";i.src="https://cdn.unknown.example/dot.gif"`:                              "",
+		`s.src="https://cdn.unknown"+".example/t.js";s.src=` + "`https://${cdn}.unknown.example/t.js`":                          "",
+		`var a={src:"https://unknown.example/t.js",from:"https://unknown.example/"};show("fetch('https://unknown.example/e')")`: "",
+		`// s.src="https://unknown.example/t.js"`:                                                                               "",
+		`s.src="https://cdn.jsdelivr.net/npm/vue"`:                                                                              "",
+		`location="https://unknown.example/";a.href="https://unknown.example/";prefetch("https://unknown.example/e")`:           "",
+	} {
+		var names []string
+		for _, p := range j.snippet(code, shop) {
+			name := p.Host
+			if p.Tag != nil {
+				name += " as " + p.Tag.ID
+			}
+			names = append(names, name)
+		}
+		if got := strings.Join(names, "; "); got != want {
+			t.Errorf("%s: %q, want %q", code, got, want)
+		}
+	}
+}
+
+// The gate holds such code only where it is told to, but always where the site's file names the host.
+func TestGateStrangers(t *testing.T) {
+	const strange, named = `<script>fetch("https://unknown.example/e")</script>`, `<script>fetch("https://player.films.example/e")</script>`
+	const both, own = `<script>fetch("https://player.films.example/e");s.src="https://unknown.example/t.js"</script>`, `<script>s.src="https://consent.example/stile/shop.js"</script>`
+	for _, test := range []struct{ unknown, page, want string }{
+		{"", strange, strange},
+		{"marketing", strange, `<script type="text/plain" data-stile="marketing"` + strange[len("<script"):]},
+		{"", named, `<script type="text/plain" data-stile="marketing" data-service="films"` + named[len("<script"):]},
+		{"", both, `<script type="text/plain" data-stile="marketing" data-service="films"` + both[len("<script"):]},
+		{"marketing", both, `<script type="text/plain" data-stile="marketing"` + both[len("<script"):]},
+		{"marketing", own, own},
+	} {
+		g := testGate(t, GateOptions{Unknown: test.unknown, Script: "https://consent.example/stile/shop.js"})
+		if got := gate(t, g, "<body>"+test.page); !strings.HasSuffix(got, test.want) {
+			t.Errorf("%q: %s\nwant %s", test.unknown, got, test.want)
 		}
 	}
 }
