@@ -153,10 +153,30 @@ func (j *Judge) Snippet(code string) []Party { return j.snippet(code, nil) }
 // snippet is Snippet of code in a page of that address, with the hosts too from which the code loads something and which
 // nobody knows, or which only the site's file knows.
 func (j *Judge) snippet(code string, of *url.URL) []Party {
-	r := reader{judge: j, code: code, of: of, askedFor: map[string]bool{}, looked: map[string]looked{}}
+	r := reader{judge: j, code: plainly(code), of: of, askedFor: map[string]bool{}, looked: map[string]looked{}}
 	r.read()
 	return j.ofSite(r.found)
 }
+
+// plainly is code in which the slashes of addresses are not written by their numbers, nor as unescape and its like undo it.
+// The backslash stays before them: what is a regular expression ends where it did.
+func plainly(code string) string {
+	for _, slash := range []string{`\u002F`, `\u002f`, `\x2F`, `\x2f`} {
+		if strings.Contains(code, slash) {
+			code = strings.ReplaceAll(code, slash, `\/`)
+		}
+	}
+	if (strings.Contains(code, "%2F") || strings.Contains(code, "%2f")) && (strings.Contains(code, "unescape(") || strings.Contains(code, "decodeURI")) {
+		code = undone.ReplaceAllStringFunc(code, undo.Replace)
+	}
+	return code
+}
+
+var (
+	undone = regexp.MustCompile(`\b(?:unescape|decodeURI(?:Component)?)\(\s*(?:"[^"\r\n]*"|'[^'\r\n]*')`)
+	undo   = strings.NewReplacer("%2F", `\/`, "%2f", `\/`, "%3A", ":", "%3a", ":", "%22", `\"`, "%27", `\'`, "%20", " ", "%3C", "<", "%3c", "<",
+		"%3E", ">", "%3e", ">", "%3D", "=", "%3d", "=", "%3F", "?", "%3f", "?", "%26", "&")
+)
 
 // reader goes over code once.
 type reader struct {
@@ -409,12 +429,30 @@ func (r *reader) address(from int) {
 	for to < len(code) && hostByte(code[to]) {
 		to++
 	}
-	if to-from < 4 || to-from > 253 || strings.IndexByte(code[from:to], '.') <= 0 || r.linked(from) {
+	if to-from < 4 || to-from > 253 || strings.IndexByte(code[from:to], '.') < 0 || r.linked(from) {
+		return
+	}
+	if code[from] == '.' {
+		r.domain(strings.ToLower(code[from+1:to]), pathAt(code, to), from)
 		return
 	}
 	host := strings.TrimSuffix(strings.ToLower(code[from:to]), ".")
 	if sink := r.sink(from); sink || r.argument || r.asksAnything() {
 		r.load(host, pathAt(code, to), from, sink)
+	}
+}
+
+// domain looks at the end of an address whose first part the code puts before it, as "https://sb" or "http://b". It may be
+// one that people visit: a script is none, nor is what is asked for with a query of a party that is not there to be visited.
+func (r *reader) domain(domain, address string, at int) {
+	path, query, _ := strings.Cut(address, "?")
+	e, _ := thirdparty.Find(domain)
+	if strings.IndexByte(domain, '.') > 0 && r.asksAnything() && (strings.HasSuffix(path, ".js") || query != "" && e.Kind != thirdparty.Social) {
+		had := len(r.found)
+		r.load("-."+domain, address, at, false) // a name that nobody has
+		for i := range r.found[had:] {
+			r.found[had+i].Host = domain
+		}
 	}
 }
 
