@@ -232,6 +232,9 @@ func (s *scan) asks(kind Kind, list []source, e *element, counts func(Party) boo
 	seen := map[one]bool{}
 	for _, a := range list {
 		p, third := s.party(a.address)
+		if kind == Script {
+			p = s.judge.fromAttributes(p, func(name string) (string, bool) { return lookup(e.node, name) })
+		}
 		if !third || counts != nil && !counts(p) || seen[one{p, a.waits}] {
 			continue
 		}

@@ -63,6 +63,7 @@ func TestSnippet(t *testing.T) {
 		{"two accounts by two calls", `twq('config','o1a2b');twq('init','o3c4d')`, "x-pixel o1a2b marketing; x-pixel o3c4d marketing"},
 		{"two containers", `c(window,document,'script','dataLayer','GTM-ABCD123');c(window,document,'script','dataLayer','GTM-EFGH456');s.src='https://www.googletagmanager.com/gtm.js?id='+i`, "gtm GTM-ABCD123 functional; gtm GTM-EFGH456 functional"},
 		{"one account, and what looks like it", `(function(h){h._hjSettings={hjid:1234567}})(window);ttq.page();var a="C4A1B2C3D4E5F6G7H8I9",b="A4A1B2C3D4E5F6G7H8I9"`, "hotjar 1234567 analytics; tiktok-pixel C4A1B2C3D4E5F6G7H8I9 marketing"},
+		{"an account in a query", `s=document.createElement('script');s.src="https://static.klaviyo.com/onsite/js/klaviyo.js?company_id=XyZ789"`, "klaviyo XyZ789 marketing"},
 		{"two of one", `snaptr('track','PAGE_VIEW');snaptr('init', '1a2b3c4d-1a2b-4a2b-8a2b-1a2b3c4d5e6f')`, "snap-pixel 1a2b3c4d-1a2b-4a2b-8a2b-1a2b3c4d5e6f marketing"},
 	} {
 		if got := parties(j.Snippet(test.code)); got != test.want {
@@ -163,6 +164,27 @@ func TestGateStrangers(t *testing.T) {
 		g := testGate(t, GateOptions{Unknown: test.unknown, Script: "https://consent.example/stile/shop.js"})
 		if got := gate(t, g, "<body>"+test.page); !strings.HasSuffix(got, test.want) {
 			t.Errorf("%q: %s\nwant %s", test.unknown, got, test.want)
+		}
+	}
+}
+
+// An account may stand in an attribute of the script.
+func TestScanAccounts(t *testing.T) {
+	j := NewJudge(nil, library(t))
+	for page, want := range map[string]string{
+		`<script defer src="https://static.cloudflareinsights.com/beacon.min.js" data-cf-beacon='{"token": "0123456789abcdef0123456789abcdef"}'></script>`:               "cloudflare-wa 0123456789abcdef0123456789abcdef analytics",
+		`<script src="https://static.cloudflareinsights.com/beacon.min.js" data-cf-beacon='{"spa":true,"token":"0123456789abcdef0123456789abcdef","v":1}'></script>`:     "cloudflare-wa 0123456789abcdef0123456789abcdef analytics",
+		`<script src="https://static.cloudflareinsights.com/beacon.min.js" data-cf-beacon='{"other":"0123456789abcdef0123456789abcdef"}' data-site="ABCDEFGH"></script>`: "cloudflare-wa  analytics",
+		`<script defer data-domain="shop.example" src="https://plausible.io/js/script.js"></script>`:                                                                     "plausible shop.example analytics",
+		`<script defer data-domain="shop.example,other.example" src="https://plausible.io/js/script.js"></script>`:                                                       "plausible  analytics",
+		`<script src="https://static.klaviyo.com/onsite/js/klaviyo.js?company_id=XyZ789"></script>`:                                                                      "klaviyo XyZ789 marketing",
+	} {
+		report, err := Scan(strings.NewReader(page), shop, j)
+		if err != nil || len(report.Finds) != 1 {
+			t.Fatalf("%s: %+v %v", page, report, err)
+		}
+		if got := who(report.Finds[0].Party); got != want {
+			t.Errorf("%s: %q, want %q", page, got, want)
 		}
 	}
 }
