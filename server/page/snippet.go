@@ -514,6 +514,7 @@ func pathAt(code string, from int) string {
 // load adds whose an address in code is, if the code loads something from there, as well as that can be told.
 func (r *reader) load(host, address string, at int, sink bool) {
 	path, query, _ := strings.Cut(address, "?")
+	sink = sink && (r.of == nil || !r.judge.own(host, r.of)) // a party's own pages ask the party
 	if p, found := oldAddress(host, path); found {
 		p.Account = r.universal(at)
 		r.addParty(p)
@@ -544,7 +545,7 @@ func (r *reader) strange(name, address string, known bool) {
 	switch {
 	case r.judge.site != nil && r.judge.tag(host, p) != nil:
 		r.addParty(p) // ofSite knows it
-	case !known && !looks(u.Path) && !(strings.HasSuffix(u.Path, ".gif") && u.RawQuery == ""):
+	case !known && !looks(u.Path) && (u.RawQuery != "" || !strings.HasSuffix(u.Path, ".gif")):
 		r.addParty(p)
 	}
 }

@@ -147,6 +147,9 @@ func TestSnippetOfStrangers(t *testing.T) {
 			t.Errorf("%s: %q, want %q", code, got, want)
 		}
 	}
+	if list := j.snippet(`fetch("https://plausible.io/api/event")`, address(t, "https://plausible.io/")); len(list) != 0 {
+		t.Errorf("a party's own page asks %s", parties(list))
+	}
 }
 
 // The gate holds such code only where it is told to, but always where the site's file names the host.
