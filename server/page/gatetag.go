@@ -397,14 +397,23 @@ func service(p Party) string {
 // snippet is for what an inline script waits. Where it is of several parties it waits for all: for the category that comes
 // last at the site, since a site names the harmless ones first.
 func (w *Writer) snippet(code string) (category, id string) {
-	parties := w.gate.judge.Snippet(code)
-	most := -1
-	for _, p := range parties {
+	most, first := -1, true
+	for _, p := range w.gate.judge.snippet(code, w.address) {
+		if p.Basis == ByNobody {
+			if p.Category = w.gate.options.Unknown; p.Category == "" || p.Host == w.gate.host {
+				continue
+			}
+		}
 		if rank := w.gate.judge.rank(p.Category); w.gate.judge.Waits(p) && rank > most {
-			most, category, id = rank, p.Category, service(p)
+			most, category = rank, p.Category
+		}
+		if first {
+			id, first = service(p), false
+		} else if service(p) != id {
+			id = ""
 		}
 	}
-	if len(parties) > 1 {
+	if category == "" {
 		id = ""
 	}
 	return category, id

@@ -232,6 +232,9 @@ func (s *scan) asks(kind Kind, list []source, e *element, counts func(Party) boo
 	seen := map[one]bool{}
 	for _, a := range list {
 		p, third := s.party(a.address)
+		if kind == Script {
+			p = s.judge.fromAttributes(p, func(name string) (string, bool) { return lookup(e.node, name) })
+		}
 		if !third || counts != nil && !counts(p) || seen[one{p, a.waits}] {
 			continue
 		}
@@ -357,7 +360,7 @@ func (s *scan) script(n *html.Node, e *element) {
 }
 
 func (s *scan) snippet(code, waits string, e *element) {
-	for _, p := range s.judge.Snippet(code) {
+	for _, p := range s.judge.snippet(code, s.page) {
 		s.add(Find{Party: p, Kind: Snippet, Excerpt: excerpt(code), Waits: waits}, e)
 	}
 }

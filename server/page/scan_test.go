@@ -140,7 +140,7 @@ func TestScanFindsWhatTheGateHolds(t *testing.T) {
 	}
 	elements := []string{
 		`<script src=%q></script>`, `<script type="text/jscript" src=%q></script>`, `<script href="x" data-src="y">var a = %q; fbq('init', '1')</script>`, `<script type="rocketlazyloadscript" src="/x.js" data-rocket-src=%q></script>`,
-		`<svg><script xlink:href=%q></script></svg>`, `<svg><image href="/x.png" xlink:href=%q width="1" height="1"/></svg>`, `<svg><image href=%q></image></svg>`,
+		`<script>s.src=%q</script>`, `<script type="module">import %q; fetch("https://nobody.example/e")</script>`, `<svg><script xlink:href=%q></script></svg>`, `<svg><image href="/x.png" xlink:href=%q width="1" height="1"/></svg>`, `<svg><image href=%q></image></svg>`,
 		`<img src=%q>`, `<img srcset="/a.png 1x, %s 2x">`, `<img src="/a.png" data-src=%q>`, `<img src="/a.png" data-lazy-srcset="%s 2x">`, `<image src=%q>`, `<img width=1 height=1 src=%q>`,
 		`<input type="image" src=%q>`, `<source srcset=%q>`, `<source src=%q>`, `<source data-src=%q>`, `<video poster=%q></video>`, `<video src="/a.mp4" data-src=%q></video>`, `<audio src=%q></audio>`, `<track src=%q>`,
 		`<iframe src=%q></iframe>`, `<iframe src="/x" data-src=%q></iframe>`, `<iframe data-stile="marketing" src=%q></iframe>`, `<iframe data-stile="marketing" srcdoc="<script src='%s'></script>"></iframe>`,

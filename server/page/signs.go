@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stilehq/stile/server/consent"
 	"github.com/stilehq/stile/server/hosts"
 	"github.com/stilehq/stile/server/vendors"
 )
@@ -47,6 +48,9 @@ type signs struct {
 	ids    []*regexp.Regexp // the account in an address without its scheme
 	params []string         // of an address that may be the account
 	calls  []*regexp.Regexp // the account in code
+	own    int              // of calls, and sure: see there
+	sure   int
+	attrs  map[string]*regexp.Regexp // the account in an attribute of the script element
 }
 
 // prefix is the beginning of a vendor's addresses on a host.
@@ -64,7 +68,13 @@ func newSigns(v *vendors.Vendor) signs {
 	s := signs{vendor: v, params: append(slices.Clone(plain), v.Account.Param)}
 	if v.Account.Pattern != "" {
 		s.id = regexp.MustCompile("^(?:" + v.Account.Pattern + ")$") // the library was read: it compiles
-		s.calls = calls(v)
+		s.calls, s.own, s.sure = calls(v)
+		if strings.Contains(v.Account.Param, "_") { // a name that no vendor shares
+			s.addCall(`[?&]` + regexp.QuoteMeta(v.Account.Param) + `=(` + v.Account.Pattern + `)\b`)
+		}
+		for _, a := range v.Load.Attrs {
+			s.addAttribute(a)
+		}
 	}
 	for _, template := range []string{v.Load.Script, v.Load.Pixel} {
 		s.addTemplate(template)
@@ -105,6 +115,39 @@ func (s *signs) addTemplate(template string) {
 	if beginning, _, _ := strings.Cut(path, "{"); slash && !strings.Contains(host, "{") {
 		s.paths = append(s.paths, prefix{host: host, parts: []string{"/" + beginning}, param: param})
 	}
+}
+
+// addAttribute takes in an attribute of Load's script, in which the account may stand: alone, or in JSON among others.
+func (s *signs) addAttribute(a consent.Attr) {
+	before, after, found := strings.Cut(a.Value, "{id}")
+	if !found {
+		return
+	}
+	if before+after == "" {
+		before, after = "^", "$"
+	} else {
+		before = strings.ReplaceAll(regexp.QuoteMeta(strings.TrimPrefix(before, "{")), ":", `\s*:\s*`)
+		after = regexp.QuoteMeta(strings.TrimSuffix(after, "}"))
+	}
+	if s.attrs == nil {
+		s.attrs = map[string]*regexp.Regexp{}
+	}
+	s.attrs[a.Name] = regexp.MustCompile(before + `\s*(` + s.vendor.Account.Pattern + `)\s*` + after) // the library was read: it compiles
+}
+
+// fromAttributes is a party with the account that the attributes of its script say, where its address says none.
+func (j *Judge) fromAttributes(p Party, get func(name string) (string, bool)) Party {
+	if p.Vendor == nil || p.Account != "" {
+		return p
+	}
+	i := slices.IndexFunc(j.signs, func(s signs) bool { return s.vendor == p.Vendor })
+	for name, re := range j.signs[i].attrs {
+		value, _ := get(name)
+		if m := re.FindStringSubmatch(value); m != nil {
+			p.Account = m[1]
+		}
+	}
+	return p
 }
 
 func (s *signs) addCall(pattern string) {

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -92,8 +93,10 @@ var (
 	beforeName = regexp.MustCompile(`([\w$]+)([=:(])\+?'?$`)         // hjid:  _linkedin_partner_id=  ym(
 )
 
-// calls find the account in code, the surest first.
-func calls(v *vendors.Vendor) (list []*regexp.Regexp) {
+// calls find the account in code, the surest first. The first own of them are calls of the vendor's that a page may have
+// several of, each of another account, and the first sure are nobody else's.
+func calls(v *vendors.Vendor) (list []*regexp.Regexp, own, sure int) {
+	var rest []*regexp.Regexp
 	account := `\s*\+?\s*\\?['"]?(` + v.Account.Pattern + `)(?:[^\w-]|$)`
 	for _, g := range v.Globals {
 		if strings.Contains(g, "{id}") {
@@ -101,6 +104,7 @@ func calls(v *vendors.Vendor) (list []*regexp.Regexp) {
 			list = append(list, regexp.MustCompile(`\b`+pattern[1:]))
 		}
 	}
+	own = len(list)
 	code := strings.Join([]string{v.Load.Before, v.Load.Signal, v.Load.After}, "\n")
 	for at := range indexes(code, "{id}") {
 		before := code[max(0, at-64):at]
@@ -111,15 +115,16 @@ func calls(v *vendors.Vendor) (list []*regexp.Regexp) {
 			if m[2] != "(" {
 				op = `['"]?\s*[=:]`
 			}
-			list = append(list, regexp.MustCompile(`\b`+regexp.QuoteMeta(m[1])+`\s*`+op+account))
+			rest = append(rest, regexp.MustCompile(`\b`+regexp.QuoteMeta(m[1])+`\s*`+op+account))
 		}
 	}
 	if re := regexp.MustCompile(v.Account.Pattern); strings.HasSuffix(literal(re), "-") || strings.HasSuffix(literal(re), "_") {
 		list = append(list, regexp.MustCompile(`['"=](`+v.Account.Pattern+`)['"&]`)) // GTM-…: nothing else looks like it
 	} else if len(v.Account.Example) >= 20 {
-		list = append(list, regexp.MustCompile(`['"](`+v.Account.Pattern+`)['"]`)) // nor like what is so long
+		rest = append(rest, regexp.MustCompile(`['"](`+v.Account.Pattern+`)['"]`)) // nor like what is so long
 	}
-	return append(list, regexp.MustCompile(`['"]script['"]\s*,(?:\s*['"]\w+['"]\s*,)?\s*['"](`+v.Account.Pattern+`)['"]`)) // the last of (window, document, 'script', …)
+	sure = len(list)
+	return append(append(list, rest...), regexp.MustCompile(`['"]script['"]\s*,(?:\s*['"]\w+['"]\s*,)?\s*['"](`+v.Account.Pattern+`)['"]`)), own, sure // the last of (window, document, 'script', …)
 }
 
 func literal(re *regexp.Regexp) string {
@@ -139,31 +144,65 @@ func indexes(s, part string) func(yield func(int) bool) {
 	}
 }
 
-// Snippet tells whose a snippet of JavaScript is: the parties whose hosts or globals it names, each once, in the order in
-// which they stand in it. Code that is the page's own has none, and so has code that only hands data to a tag that is
-// loaded elsewhere (dataLayer.push): nothing leaves the browser by it. Words in comments, in strings and in JSON do not count.
-func (j *Judge) Snippet(code string) []Party {
-	r := reader{judge: j, code: code, askedFor: map[string]bool{}, tries: map[string]int{}}
+// Snippet tells whose a snippet of JavaScript is: the parties whose hosts or globals it names, each once, a vendor for each of
+// its accounts, in the order in which they stand in it. Code that is the page's own has none, and so has code that only hands
+// data to a tag that is loaded elsewhere (dataLayer.push): nothing leaves the browser by it. Words in comments, in strings and
+// in JSON do not count.
+func (j *Judge) Snippet(code string) []Party { return j.snippet(code, nil) }
+
+// snippet is Snippet of code in a page of that address, with the hosts too from which the code loads something and which
+// nobody knows, or which only the site's file knows.
+func (j *Judge) snippet(code string, of *url.URL) []Party {
+	r := reader{judge: j, code: plainly(code), of: of, askedFor: map[string]bool{}, looked: map[string]looked{}}
 	r.read()
 	return j.ofSite(r.found)
 }
+
+// plainly is code in which the slashes of addresses are not written by their numbers, nor as unescape and its like undo it.
+// The backslash stays before them: what is a regular expression ends where it did.
+func plainly(code string) string {
+	for _, slash := range []string{`\u002F`, `\u002f`, `\x2F`, `\x2f`} {
+		if strings.Contains(code, slash) {
+			code = strings.ReplaceAll(code, slash, `\/`)
+		}
+	}
+	if (strings.Contains(code, "%2F") || strings.Contains(code, "%2f")) && (strings.Contains(code, "unescape(") || strings.Contains(code, "decodeURI")) {
+		code = undone.ReplaceAllStringFunc(code, undo.Replace)
+	}
+	return code
+}
+
+var (
+	undone = regexp.MustCompile(`\b(?:unescape|decodeURI(?:Component)?)\(\s*(?:"[^"\r\n]*"|'[^'\r\n]*')`)
+	undo   = strings.NewReplacer("%2F", `\/`, "%2f", `\/`, "%3A", ":", "%3a", ":", "%22", `\"`, "%27", `\'`, "%20", " ", "%3C", "<", "%3c", "<",
+		"%3E", ">", "%3e", ">", "%3D", "=", "%3d", "=", "%3F", "?", "%3f", "?", "%26", "&")
+)
 
 // reader goes over code once.
 type reader struct {
 	judge *Judge
 	code  string
+	of    *url.URL // the page, or nil
 	found []Party
 
-	asks, askedOnce bool            // for asksAnything
-	askedFor        map[string]bool // by name
-	tries           map[string]int  // how often the account of a party was looked for
+	open     int  // where the string begins that is read
+	argument bool // it is the first of a call
+
+	asks, askedOnce bool              // for asksAnything
+	askedFor        map[string]bool   // by name
+	looked          map[string]looked // where the accounts of a party were looked for
 }
 
-// maxTries bounds how often the account of one party is looked for in a snippet, and maxRegexp how far the end of a regular
-// expression is: nobody's code may make the reading take longer than it is long.
+// looked is how often the accounts of a party were looked for, and up to where.
+type looked struct{ tries, to int }
+
+// maxTries bounds how often the accounts of one party are looked for in a snippet, maxAccounts how many are found at a time
+// (a site's file takes no more tags), and maxRegexp how far the end of a regular expression is: nobody's code may make the
+// reading take longer than it is long.
 const (
-	maxTries  = 8
-	maxRegexp = 400
+	maxTries    = 8
+	maxAccounts = 64
+	maxRegexp   = 400
 )
 
 // asking are words by which code asks for something. Code with none of them is data, as of a program that lists the
@@ -289,6 +328,7 @@ func lineEnd(code string) bool {
 // was none does no harm beyond it.
 func (r *reader) literal(i int, argument bool) int {
 	code, q := r.code, r.code[i]
+	r.open, r.argument = i, argument
 	start := i + 1
 	k := start
 	for ; k < len(code); k++ {
@@ -297,13 +337,13 @@ func (r *reader) literal(i int, argument bool) int {
 			k++
 			if strings.HasPrefix(code[k:], `/\/`) {
 				k += 2
-				r.address(k+1, argument)
+				r.address(k + 1)
 			}
 		case c == '/' && k+1 < len(code) && code[k+1] == '/':
 			k++
-			r.address(k+1, argument)
+			r.address(k + 1)
 		case c == q, (c == '\n' || c == '\r') && q != '`':
-			r.bare(start, k, argument)
+			r.bare(start, k)
 			return k + 1
 		}
 	}
@@ -311,7 +351,7 @@ func (r *reader) literal(i int, argument bool) int {
 }
 
 // bare looks at a string that is an address without its scheme, which the code puts before it.
-func (r *reader) bare(from, to int, argument bool) {
+func (r *reader) bare(from, to int) {
 	dot := false
 	for k := from; k < to; k++ {
 		switch c := r.code[k]; {
@@ -319,7 +359,7 @@ func (r *reader) bare(from, to int, argument bool) {
 			dot = k > from
 		case c == '/':
 			if dot && k > from+3 {
-				r.address(from, argument)
+				r.address(from)
 			}
 			return
 		case !hostByte(c):
@@ -383,19 +423,77 @@ func (r *reader) asked(name string) bool {
 }
 
 // address looks at an address in a string, from its host on.
-func (r *reader) address(from int, argument bool) {
+func (r *reader) address(from int) {
 	code := r.code
 	to := from
 	for to < len(code) && hostByte(code[to]) {
 		to++
 	}
-	if to-from < 4 || to-from > 253 || strings.IndexByte(code[from:to], '.') <= 0 || r.linked(from) {
+	if to-from < 4 || to-from > 253 || strings.IndexByte(code[from:to], '.') < 0 || r.linked(from) {
+		return
+	}
+	if code[from] == '.' {
+		r.domain(strings.ToLower(code[from+1:to]), pathAt(code, to), from)
 		return
 	}
 	host := strings.TrimSuffix(strings.ToLower(code[from:to]), ".")
-	if argument || r.asksAnything() {
-		r.load(host, pathAt(code, to), from)
+	if sink := r.sink(from); sink || r.argument || r.asksAnything() {
+		r.load(host, pathAt(code, to), from, sink)
 	}
+}
+
+// domain looks at the end of an address whose first part the code puts before it, as "https://sb" or "http://b". It may be
+// one that people visit: a script is none, nor is what is asked for with a query of a party that is not there to be visited.
+func (r *reader) domain(domain, address string, at int) {
+	path, query, _ := strings.Cut(address, "?")
+	e, _ := thirdparty.Find(domain)
+	if strings.IndexByte(domain, '.') > 0 && r.asksAnything() && (strings.HasSuffix(path, ".js") || query != "" && e.Kind != thirdparty.Social) {
+		had := len(r.found)
+		r.load("-."+domain, address, at, false) // a name that nobody has
+		for i := range r.found[had:] {
+			r.found[had+i].Host = domain
+		}
+	}
+}
+
+// sink tells whether the code loads what the string is the address of: x.src = "…", fetch("…"), import "…" and the like.
+func (r *reader) sink(from int) bool {
+	if scheme := r.code[r.open+1 : from]; from-r.open > len(`"https:\/\/`) || scheme == "" ||
+		!slices.Contains(schemes, strings.TrimRight(scheme, `/\`)) {
+		return false
+	}
+	before := trimRight(r.code[max(0, r.open-40):r.open])
+	if before == "" {
+		return false
+	}
+	rest := trimRight(before[:len(before)-1])
+	switch before[len(before)-1] {
+	case '=':
+		return strings.HasSuffix(rest, ".src") || strings.HasSuffix(rest, `["src"]`) || strings.HasSuffix(rest, `['src']`)
+	case ',':
+		return slices.ContainsFunc(afterComma, func(end string) bool { return strings.HasSuffix(rest, end) })
+	case '(':
+		return slices.Contains(loaders, lastWord(rest))
+	case 't', 'm':
+		return lastWord(before) == "import" || lastWord(before) == "from"
+	}
+	return false
+}
+
+var (
+	schemes    = []string{"", "http:", "https:"}
+	afterComma = []string{`.setAttribute("src"`, `.setAttribute('src'`, `.open("GET"`, `.open('GET'`, `.open("POST"`, `.open('POST'`}
+	loaders    = []string{"fetch", "sendBeacon", "import", "importScripts", "getScript"}
+)
+
+func trimRight(code string) string { return strings.TrimRight(code, " \t\r\n") }
+
+func lastWord(code string) string {
+	at := len(code)
+	for at > 0 && kinds[code[at-1]] == letter {
+		at--
+	}
+	return code[at:]
 }
 
 // linked tells whether an address is that of a link in a piece of HTML: nobody is asked until it is clicked.
@@ -414,21 +512,41 @@ func pathAt(code string, from int) string {
 }
 
 // load adds whose an address in code is, if the code loads something from there, as well as that can be told.
-func (r *reader) load(host, address string, at int) {
+func (r *reader) load(host, address string, at int, sink bool) {
 	path, query, _ := strings.Cut(address, "?")
+	sink = sink && (r.of == nil || !r.judge.own(host, r.of)) // a party's own pages ask the party
 	if p, found := oldAddress(host, path); found {
 		p.Account = r.universal(at)
 		r.addParty(p)
 		return
 	}
-	i, sure, found := r.judge.inCode(host, path, query)
-	switch {
-	case found && (sure || loads(host, path, r.judge.signs[i].vendor.Category)):
-		r.add(i, at, host)
-	case !found:
-		if e, known := thirdparty.Find(host); known && loads(host, path, e.Category()) {
-			r.addParty(table(host))
+	if i, sure, found := r.judge.inCode(host, path, query); found {
+		if sure || loads(host, path, r.judge.signs[i].vendor.Category, sink) {
+			r.add(i, at, host)
 		}
+	} else if e, known := thirdparty.Find(host); known && loads(host, path, e.Category(), sink) {
+		r.addParty(table(host))
+	} else if sink && r.of != nil {
+		r.strange(host, address, known)
+	}
+}
+
+// strange adds a host that the code loads something from, where the library does not know it: if the site's file does, or if
+// nobody does and it is more than a picture.
+func (r *reader) strange(name, address string, known bool) {
+	if address == "" || strings.IndexByte("/?#:", address[0]) < 0 {
+		return // more of the name may come
+	}
+	u, host := absolute("https://"+name+address, r.of)
+	if host == "" || r.judge.own(host, r.of) {
+		return
+	}
+	p := Party{Host: host}
+	switch {
+	case r.judge.site != nil && r.judge.tag(host, p) != nil:
+		r.addParty(p) // ofSite knows it
+	case !known && !looks(u.Path) && (u.RawQuery != "" || !strings.HasSuffix(u.Path, ".gif")):
+		r.addParty(p)
 	}
 }
 
@@ -472,8 +590,8 @@ var pages = map[string]bool{
 }
 
 // loads tells whether code that names an address of a tracker loads something from there: a script, or something on a host
-// that nobody visits.
-func loads(host, path, category string) bool {
+// that nobody visits, or on any where the code says so.
+func loads(host, path, category string, sink bool) bool {
 	if category == "" {
 		return false
 	}
@@ -481,58 +599,74 @@ func loads(host, path, category string) bool {
 		return true
 	}
 	first, rest, _ := strings.Cut(host, ".")
-	if category == "functional" || pages[first] || !strings.Contains(rest, ".") {
+	if category == "functional" || !sink && (pages[first] || !strings.Contains(rest, ".")) {
 		return false
 	}
-	for _, ending := range []string{".jpg", ".jpeg", ".png", ".webp", ".svg", ".avif", ".mp4", ".woff", ".woff2", ".css", ".html"} {
+	return !looks(path) && (sink || !strings.HasSuffix(path, ".html"))
+}
+
+// looks tells whether a path is that of something which is there to be seen.
+func looks(path string) bool {
+	for _, ending := range []string{".jpg", ".jpeg", ".png", ".webp", ".svg", ".avif", ".mp4", ".woff", ".woff2", ".css"} {
 		if strings.HasSuffix(path, ending) {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
 }
 
-// near is the code around a place, in which the account of what stands there is looked for.
-func (r *reader) near(at int) string {
-	return strings.ReplaceAll(r.code[max(0, at-4096):min(len(r.code), at+8192)], `\/`, "/")
+// near is the code around a place, in which the accounts of what stands there are looked for; "" where that was done.
+func (r *reader) near(name string, at int) string {
+	had, end := r.looked[name], min(len(r.code), at+8192)
+	if had.tries == maxTries || had.tries > 0 && min(len(r.code), at+4096) <= had.to {
+		return ""
+	}
+	r.looked[name] = looked{had.tries + 1, end}
+	return strings.ReplaceAll(r.code[max(0, at-4096):end], `\/`, "/")
 }
 
+// add adds a vendor, once for each of its accounts.
 func (r *reader) add(i, at int, host string) {
-	v := r.judge.signs[i].vendor
-	k := slices.IndexFunc(r.found, func(p Party) bool { return p.Vendor == v })
-	if k >= 0 && r.found[k].Account != "" {
-		return
-	}
-	account := r.account(i, at)
-	switch p := r.judge.known(i, host, account); {
-	case k < 0:
-		r.addParty(p)
-	case account != "":
-		r.found[k].Account = account
-	}
-}
-
-// account is that of a vendor in the code around a place.
-func (r *reader) account(i, at int) string {
 	s := &r.judge.signs[i]
-	if r.tries[s.vendor.ID]++; r.tries[s.vendor.ID] > maxTries {
-		return ""
-	}
-	code := r.near(at)
-	for _, re := range s.calls {
-		if m := re.FindStringSubmatch(code); m != nil {
-			return m[1]
+	for _, account := range s.inCode(r.near(s.vendor.ID, at)) {
+		p := r.judge.known(i, host, account)
+		k := slices.IndexFunc(r.found, func(have Party) bool {
+			return have.Vendor == p.Vendor && (have.Account == "" || have.Account == account)
+		})
+		if k < 0 {
+			r.found = append(r.found, p)
+		} else {
+			r.found[k].Account = account
 		}
 	}
-	return ""
+	r.addParty(r.judge.known(i, host, ""))
 }
 
-func (r *reader) universal(at int) string {
-	if r.tries[oldName]++; r.tries[oldName] > maxTries {
-		return ""
+// inCode are the accounts of a vendor in code.
+func (s *signs) inCode(code string) (list []string) {
+	if code == "" {
+		return nil
 	}
-	return universal.FindString(r.near(at))
+	for i, re := range s.calls {
+		most := 1
+		switch {
+		case i < s.own:
+			most = maxAccounts
+		case len(list) > 0:
+			return list
+		case i < s.sure:
+			most = maxAccounts
+		}
+		for _, m := range re.FindAllStringSubmatch(code, most) {
+			if !slices.Contains(list, m[1]) {
+				list = append(list, m[1])
+			}
+		}
+	}
+	return list
 }
+
+func (r *reader) universal(at int) string { return universal.FindString(r.near(oldName, at)) }
 
 // addOther adds a party that the table knows by one of its hosts.
 func (r *reader) addOther(host string, at int) {
@@ -544,9 +678,11 @@ func (r *reader) addOther(host string, at int) {
 	r.addParty(p)
 }
 
-// addParty adds a party once, as the site knows it where it does.
+// addParty adds a party once, whatever its account, as the site knows it where it does.
 func (r *reader) addParty(p Party) {
-	if slices.ContainsFunc(r.found, func(have Party) bool { return have.Name == p.Name && have.Vendor == p.Vendor }) {
+	if slices.ContainsFunc(r.found, func(have Party) bool {
+		return have.Name == p.Name && have.Vendor == p.Vendor && (p.Name != "" || have.Host == p.Host)
+	}) {
 		return
 	}
 	r.found = append(r.found, p)
