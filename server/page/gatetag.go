@@ -176,8 +176,12 @@ func (w *Writer) rebase(b []byte) {
 	}
 }
 
-// image tells of which hosts an image waits: one that nobody can see of all, and a picture of those that count who sees it.
+// image tells of which hosts an image waits: one that nobody can see of all, as well as one for browsers without scripts that
+// is not called as pictures are, and a picture of those that count who sees it.
 func (w *Writer) image(b []byte) scope {
+	if src, _ := w.tag.get(b, "src"); w.noscript && isCounter(string(src)) {
+		return strangeToo
+	}
 	width, _ := w.tag.get(b, "width")
 	height, _ := w.tag.get(b, "height")
 	style, _ := w.tag.get(b, "style")

@@ -191,7 +191,7 @@ func (s *scan) look(n *html.Node, e *element) {
 	case "script":
 		s.script(n, e)
 	case "img", "image": // the latter of SVG: where pages are badly nested nobody is sure which
-		s.image(s.sources(n, "src", "srcset", "href"), tiny(n), e)
+		s.image(s.sources(n, "src", "srcset", "href"), tiny(n) || e.no && isCounter(attr(n, "src")), e)
 	case "input":
 		if strings.EqualFold(attr(n, "type"), "image") {
 			s.image(s.sources(n, "src"), tiny(n), e)
@@ -462,6 +462,17 @@ func tiny(n *html.Node) bool {
 	w, h := attr(n, "width"), attr(n, "height")
 	small := func(v string) bool { v = strings.TrimSuffix(strings.TrimSpace(v), "px"); return v == "0" || v == "1" }
 	return small(w) && small(h) || hidden.MatchString(attr(n, "style"))
+}
+
+// isCounter tells of the address of an image in a <noscript> that it may be there for its request: it is not called as the
+// pictures are that a script of the page shows in its place.
+func isCounter(address string) bool {
+	path, _, _ := strings.Cut(strings.TrimSpace(address), "?")
+	switch strings.ToLower(path[strings.LastIndexByte(path, '.')+1:]) {
+	case "jpg", "jpeg", "png", "webp", "avif", "svg":
+		return false
+	}
+	return path != "" && !strings.HasPrefix(path, "data:")
 }
 
 // waits is for what an element waits of which a program of the page may know the address, too.
