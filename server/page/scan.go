@@ -187,6 +187,7 @@ func (s *scan) below(n *html.Node, e *element) *element {
 }
 
 func (s *scan) look(n *html.Node, e *element) {
+	s.aside(n, e)
 	switch n.Data {
 	case "script":
 		s.script(n, e)
@@ -213,6 +214,39 @@ func (s *scan) look(n *html.Node, e *element) {
 	case "style":
 		s.style(n, e)
 	}
+}
+
+// aside looks at what an element of any name may have: pictures in its style and behind it, and code that runs of itself.
+func (s *scan) aside(n *html.Node, e *element) {
+	s.pictures(attr(n, "style"), n, e)
+	s.image([]source{{attr(n, "background"), ""}, {attr(n, "data-stile-background"), s.waits(n)}}, false, e)
+	if e.no || n.Data == "script" && s.kind(n) == isData {
+		return
+	}
+	for _, name := range handlers {
+		s.handler(attr(n, name), e.waits, e)
+		if code := attr(n, "data-stile-"+name); code != "" {
+			s.handler(code, s.waits(n), e)
+		}
+	}
+}
+
+// pictures finds those that a style asks for.
+func (s *scan) pictures(css string, n *html.Node, e *element) {
+	var list []source
+	for _, at := range pictures([]byte(css)) {
+		address, held := strings.CutPrefix(css[at.from:at.to], heldInStyle)
+		if held {
+			list = append(list, source{address, s.waits(n)})
+		} else {
+			list = append(list, source{address, ""})
+		}
+	}
+	s.image(list, false, e)
+}
+
+func (s *scan) kind(n *html.Node) scriptKind {
+	return kindOf(func(name string) (string, bool) { return lookup(n, name) })
 }
 
 // ask adds a find, unless the address is no third party's.
@@ -319,7 +353,7 @@ var leaks = map[Kind]string{
 }
 
 func (s *scan) script(n *html.Node, e *element) {
-	kind := kindOf(func(name string) (string, bool) { return lookup(n, name) })
+	kind := s.kind(n)
 	runs := kind != isData
 	waits := e.waits
 	if !runs {
@@ -357,7 +391,15 @@ func (s *scan) script(n *html.Node, e *element) {
 }
 
 func (s *scan) snippet(code, waits string, e *element) {
-	for _, p := range s.judge.Snippet(code) {
+	s.code(s.judge.Snippet(code), code, waits, e)
+}
+
+func (s *scan) handler(code, waits string, e *element) {
+	s.code(s.judge.handler(code), code, waits, e)
+}
+
+func (s *scan) code(of []Party, code, waits string, e *element) {
+	for _, p := range of {
 		s.add(Find{Party: p, Kind: Snippet, Excerpt: excerpt(code), Waits: waits}, e)
 	}
 }
@@ -482,6 +524,12 @@ func (s *scan) waits(n *html.Node) string {
 
 func (s *scan) frame(n *html.Node, e *element) {
 	s.document(attr(n, "srcdoc"), e)
+	if code, inline := scriptIn(attr(n, "src")); inline && !e.no {
+		s.snippet(code, "", e)
+	}
+	if text, inline := documentIn(attr(n, "src")); inline {
+		s.document(text, e)
+	}
 	kind := Frame
 	if e.no {
 		kind = NoScriptFrame
@@ -535,6 +583,7 @@ func (s *scan) style(n *html.Node, e *element) {
 	}
 	find(Stylesheet, imported)
 	find(Font, fontFile)
+	s.pictures(css, n, e)
 }
 
 // usual are names that mean the same in CSS as they do in HTML.
