@@ -71,8 +71,8 @@ export default function (k) {
       const behind = part.dataset.stileBackground
       if (behind) part.setAttribute('background', behind)
       delete part.dataset.stileBackground
-      const style = part.getAttribute('style')
-      if (style?.includes(held)) part.setAttribute('style', style.replaceAll(held, ''))
+      const { style } = part
+      if (style?.cssText.includes(held)) style.cssText = style.cssText.replaceAll(held, '')
       if (part.localName == 'style') part.textContent = part.textContent.replaceAll(held, '')
     }
     el.closest('video,audio')?.load()
