@@ -48,6 +48,8 @@ export default function (k) {
     return [c, s].find(name => k.a(name) && !among(k.s.z, name))
   }
 
+  const held = 'about:invalid#'
+
   // Gives an element what it asks the network for.
   const give = k.k = /** @param {any} el */ (el, name = '') => {
     taken.add(el)
@@ -64,6 +66,14 @@ export default function (k) {
         part.removeAttribute('data-stile-' + name)
         delete part.dataset[name]
       }
+      // Pictures behind it, and in its style. A handler that the server took off stays so: what it waits for has happened, and
+      // data that others may write into a page must not become code.
+      const behind = part.dataset.stileBackground
+      if (behind) part.setAttribute('background', behind)
+      delete part.dataset.stileBackground
+      const { style } = part
+      if (style?.cssText.includes(held)) style.cssText = style.cssText.replaceAll(held, '')
+      if (part.localName == 'style') part.textContent = part.textContent.replaceAll(held, '')
     }
     el.closest('video,audio')?.load()
   }
@@ -120,7 +130,7 @@ export default function (k) {
   const scan = k.m = () => {
     let unseen = false
     for (const el of doc.querySelectorAll(waiting)) {
-      if (taken.has(el) || (el.content || el.play || el.text != null) && !whole(el)) continue
+      if (taken.has(el) || (el.content || el.play || el.text != null || el.localName == 'style') && !whole(el)) continue
       const { name: klaro, category: theirs = klaro, stile: category = theirs, service = category, embed } = el.dataset
       const name = grant(category, service)
       if (!name) {

@@ -50,7 +50,7 @@ export default function (k, html, css, purposes, services) {
     if (clear) return
     const id = services[service] ? service : services[category] ? category : ''
     const { src, stileSrc = src } = (el.dataset.src == null && el.querySelector('[data-src]') || el).dataset
-    const company = el.dataset.embed || (id ? services[id][0] : stileSrc ? new URL(stileSrc, doc.baseURI).hostname : service || category)
+    const company = el.dataset.embed || (id ? services[id][0] : stileSrc && new URL(stileSrc, doc.baseURI).hostname || service || category)
     const once = () => {
       held.get(el)?.()
       held.delete(el)

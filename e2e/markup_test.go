@@ -30,6 +30,10 @@ var markup = map[string]string{
 	"source":     `<video data-stile="{c}" data-poster="/test/gif/{id}" preload="auto"><source data-src="/test/film/{id}"></video>`,
 	"own-source": `<video preload="auto"><source data-stile="{c}" data-src="/test/film/{id}"></video>`,
 	"audio":      `<audio data-stile="{c}" preload="auto" controls><source data-src="/test/film/{id}"></audio>`,
+	// as the gate writes them
+	"style":      `<p data-stile="{c}" data-href="" style="height: 9px; background: url(about:invalid#/test/gif/{id})"></p>`,
+	"sheet":      `<style data-stile="{c}" data-href="">.{c}-sheet { height: 9px; background: url("about:invalid#/test/gif/{id}") }</style><p class="{c}-sheet"></p>`,
+	"background": `<table data-stile="{c}" data-href="" data-stile-background="/test/gif/{id}"><tr><td>x</table>`,
 	// vanilla-cookieconsent
 	"cc":         `<script type="text/plain" data-category="{c}">(window.ran=window.ran||[]).push("{id}")</script>`,
 	"cc-src":     `<script type="text/plain" data-category="{c}" data-src="/test/js/{id}" data-service="Some Service"></script>`,

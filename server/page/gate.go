@@ -52,6 +52,11 @@ const (
 //     belongs to somebody who also tracks,
 //   - what waits already, and what has only a "data-" address, which the page's own script may load.
 //
+// A picture in a style (url) keeps its place there, behind "about:invalid#". A handler that runs of itself (onload, onerror,
+// onpageshow) and names a tracker's address loses its name for good: what it waits for has happened once the visitor chooses.
+// What a frame or a film has beside its own address is held only where it waits itself, since it is covered then; and handlers of
+// scripts and stylesheets stay.
+//
 // In <noscript> no script ever lets anything in: images and frames lose their address there for good.
 //
 // Memory is bounded (1.3 MB) whatever the page is. Where an inline script is larger than 1 MB, or a tag than 256 KB, what is
@@ -79,18 +84,19 @@ type Writer struct {
 	last bool   // nothing comes any more
 	out  []byte // a tag written anew
 
-	state  state
-	tag    tag
-	code   int    // of b: where the inline script begins that is held with its tag
-	name   string // of the element whose tag or text is read, "" for one of which nothing is to be known
-	id     uint64 // of that name, where SVG or MathML is open
-	alien  bool   // it is SVG's or MathML's
-	doubt  bool   // it may be
-	rich   bool   // a template of a shadow root, or MathML that holds HTML
-	opened int64  // where in the page the comment's dashes are
-	escape escape // of a script's text
-	head   headState
-	mark   int // of b: where Stile's tag goes, -1 for not yet known
+	state   state
+	tag     tag
+	code    int     // of b: where the inline script or style begins that is held with its tag
+	besides besides // in the tag
+	name    string  // of the element whose tag or text is read, "" for one of which nothing is to be known
+	id      uint64  // of that name, where SVG or MathML is open
+	alien   bool    // it is SVG's or MathML's
+	doubt   bool    // it may be
+	rich    bool    // a template of a shadow root, or MathML that holds HTML
+	opened  int64   // where in the page the comment's dashes are
+	escape  escape  // of a script's text
+	head    headState
+	mark    int // of b: where Stile's tag goes, -1 for not yet known
 
 	inert   int       // templates that are open, from the outermost that is none of a shadow root
 	shadows int       // open templates of shadow roots outside of these
@@ -215,7 +221,7 @@ func (w *Writer) finish() {
 		return
 	}
 	if w.code >= 0 {
-		w.judgeScript(len(w.b))
+		w.judgeText(len(w.b))
 	}
 	w.place()
 	w.upTo(len(w.b))

@@ -142,7 +142,7 @@ func tree(t testing.TB, page string, scripting bool) string {
 	return marks.ReplaceAllString(b.String(), "")
 }
 
-var marks = regexp.MustCompile(` (type="text/plain"|data-(stile|service|embed)="[^"]*"|data-(href|type)="")|\b(data-)?(stile-|rocket-|lazy-|litespeed-|wpmeteor-|pagespeed[-_]orig[-_]|phast-|xlink:)?`)
+var marks = regexp.MustCompile(`about:invalid#| (type="text/plain"|data-(stile|service|embed)="[^"]*"|data-(href|type)="")|\b(data-)?(stile-|rocket-|lazy-|litespeed-|wpmeteor-|pagespeed[-_]orig[-_]|phast-|xlink:)?`)
 
 // prefixes are what the gate puts before a name, and takes away for it.
 var prefixes = regexp.MustCompile(`^(xlink:|(data-)?(stile-|rocket-|lazy-|litespeed-|wpmeteor-|pagespeed[-_]orig[-_]|phast-)?)`)
@@ -170,7 +170,7 @@ func draw(b *strings.Builder, n *html.Node, depth int, scripting bool) {
 		if a.Key == "data-stile" || a.Key == "data-service" || a.Key == "data-embed" || a.Key == "data-href" && a.Val == "" || n.Data == "script" && key == "type" {
 			continue
 		}
-		list = append(list, " "+key+"="+strings.ReplaceAll(a.Val, "\n", `\n`))
+		list = append(list, " "+key+"="+strings.ReplaceAll(strings.ReplaceAll(a.Val, heldInStyle, ""), "\n", `\n`))
 	}
 	slices.Sort(list)
 	b.WriteString(strings.Join(list, ""))
@@ -196,6 +196,8 @@ var pieces = []string{
 	"<div a='", `<div a="`, ">", "'", `"`, "<", "</", "<!", "<?php ?>", "</ x>", "\x00", "&#x3c;", "<textarea>", "</textarea>", "<table><tr><td>", "</table>", "<p>", "</p>", "<div>", "</div>",
 	`<link rel=preconnect href=https://www.googletagmanager.com>`, `<object data="https://player.films.example/x"></object>`, `<base href="/x/">`, stileTag,
 	`<script type=rocketlazyloadscript data-rocket-src=//connect.facebook.net/x.js></script>`, `<script data-type=lazy data-src=//connect.facebook.net/x.js></script>`, `<iframe class=lazy data-src=//www.youtube.com/embed/x></iframe>`,
+	`<td background=//www.facebook.com/tr style='a: url(//www.facebook.com/tr)'>`, `<b onload="new Image().src='https://www.facebook.com/tr?id=1'" style="a: url('//www.facebook.com/tr')" a>`,
+	"<style>a { b: url(//www.facebook.com/tr) } @import url(//www.facebook.com/x.css)", "url('https://www.facebook.com/tr')", `<iframe src="javascript:fbq('init', '1')">`,
 	`<script type="application/ld+json">{"a":"https://www.facebook.com/tr"}</script>`, "<!--[if IE]><script src=//connect.facebook.net/x.js></script><![endif]-->", "\uFEFF",
 }
 

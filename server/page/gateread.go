@@ -173,17 +173,22 @@ func (w *Writer) text() bool {
 		if n < 0 {
 			w.at = len(w.b)
 			w.within(w.at)
+			w.large()
 			return false
 		}
 		w.at += n
 		switch ends(rest[n:], w.name) {
 		case yes:
+			if w.code >= 0 {
+				w.judgeStyle(w.at)
+			}
 			w.within(w.at)
 			w.leave()
 			w.state = inData
 			return true
 		case unknown:
 			w.within(w.at)
+			w.large()
 			return w.more()
 		}
 		w.at++
@@ -342,7 +347,16 @@ func ifPrefix(what string, b []byte) answer {
 // large judges a script that is held already for longer than may be.
 func (w *Writer) large() {
 	if w.code >= 0 && w.at-w.code > snippetMost {
-		w.judgeScript(w.at)
+		w.judgeText(w.at)
+	}
+}
+
+// judgeText decides what to do with the text that is held.
+func (w *Writer) judgeText(to int) {
+	if w.name == "style" {
+		w.judgeStyle(to)
+	} else {
+		w.judgeScript(to)
 	}
 }
 

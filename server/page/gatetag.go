@@ -44,16 +44,29 @@ func (w *Writer) startTag(b []byte, whole bool) {
 	if w.head != headDone {
 		w.headStart(b)
 	}
-	if w.inert > 0 || w.name == "" {
+	if w.inert > 0 {
 		return
 	}
+	w.besides = besides{}
+	w.aside(b)
 	if w.alien {
 		w.alienTag(b, whole)
-		return
+	} else {
+		w.tagOf(b, whole)
 	}
+	if w.besides.category != "" && w.done <= w.from && !covered(w.name) { // nothing else in the tag waits
+		w.anew(b, w.besides.category, w.besides.id)
+	}
+}
+
+func (w *Writer) tagOf(b []byte, whole bool) {
 	switch w.name {
 	case "script":
 		w.scriptTag(b, whole)
+	case "style":
+		if whole && !w.doubt {
+			w.code = w.at
+		}
 	case "img":
 		w.waitLater(b, w.image(b), "src", "srcset")
 	case "image":
@@ -76,6 +89,79 @@ func (w *Writer) startTag(b []byte, whole bool) {
 		w.link(b)
 	case "base":
 		w.rebase(b)
+	}
+}
+
+// besides is what waits in a tag of any name.
+type besides struct {
+	waits
+	off  []string // attributes
+	held []int    // where addresses of the style attribute begin, in bytes from the tag's "<"
+}
+
+// handlers are the attributes with code that runs of itself; what others have runs once the visitor does something.
+var handlers = []string{"onload", "onerror", "onpageshow"}
+
+// handler is for whom a handler waits. It has to name an address: what it hands to a tracker that is not loaded goes nowhere,
+// and the page's own code may stand beside that.
+func (j *Judge) handler(code string) []Party {
+	if !strings.Contains(code, "//") {
+		return nil
+	}
+	return j.Snippet(code)
+}
+
+// covered tells of the elements in whose place stands for what they wait: what the page itself has in them must not go for what
+// is beside it.
+func covered(name string) bool {
+	switch name {
+	case "iframe", "frame", "object", "embed", "video", "audio":
+		return true
+	}
+	return false
+}
+
+// aside looks at the attributes that may stand in a tag of any name: pictures in its style and behind it, and its handlers.
+// Those of scripts and stylesheets stay: without them what the page itself has would not work.
+func (w *Writer) aside(b []byte) {
+	if w.name == "script" || w.name == "style" || w.name == "link" {
+		return
+	}
+	for i := range w.tag.attrs {
+		a := &w.tag.attrs[i]
+		n := a.name.to - a.name.from
+		if n < len("style") || n > len("onpageshow") || a.value.to-a.value.from < len("//a.b") {
+			continue
+		}
+		switch name := a.name.of(b); name[0] | 0x20 {
+		case 's':
+			if is(name, "style") && w.besides.held == nil {
+				at, waits := w.holdPictures(a.value.of(b), true)
+				for k := range at {
+					at[k] += a.value.from
+				}
+				w.besides.held, w.besides.waits = at, w.gate.judge.later(w.besides.waits, waits)
+			}
+		case 'b':
+			if is(name, "background") {
+				category, id := w.ofAddress(html.UnescapeString(string(a.value.of(b))), countingOnly)
+				w.putOff("background", category, id)
+			}
+		case 'o':
+			for _, handler := range handlers {
+				if is(name, handler) && !w.noscript {
+					category, id := w.latest(w.gate.judge.handler(html.UnescapeString(string(a.value.of(b)))))
+					w.putOff(handler, category, id)
+				}
+			}
+		}
+	}
+}
+
+func (w *Writer) putOff(name, category, id string) {
+	if category != "" {
+		w.besides.waits = w.gate.judge.later(w.besides.waits, waits{category, id})
+		w.besides.off = append(w.besides.off, name)
 	}
 }
 
@@ -176,8 +262,12 @@ func (w *Writer) rebase(b []byte) {
 	}
 }
 
-// image tells of which hosts an image waits: one that nobody can see of all, and a picture of those that count who sees it.
+// image tells of which hosts an image waits: one that nobody can see of all, as well as one for browsers without scripts that
+// is not called as pictures are, and a picture of those that count who sees it.
 func (w *Writer) image(b []byte) scope {
+	if src, _ := w.tag.get(b, "src"); w.noscript && isCounter(string(src)) {
+		return strangeToo
+	}
 	width, _ := w.tag.get(b, "width")
 	height, _ := w.tag.get(b, "height")
 	style, _ := w.tag.get(b, "style")
@@ -265,6 +355,13 @@ func (w *Writer) ofAttribute(name, value string, s scope) (category, id string) 
 		if code, inline := inlined(value); inline && w.name == "script" {
 			return w.snippet(code)
 		}
+		if name == "src" && (w.name == "iframe" || w.name == "frame") {
+			if code, inline := scriptIn(value); inline {
+				return w.snippet(code)
+			} else if text, inline := documentIn(value); inline {
+				return w.document(text)
+			}
+		}
 		return w.ofAddress(value, s)
 	}
 }
@@ -283,20 +380,29 @@ func (w *Writer) document(text string) (category, id string) {
 
 // note keeps for what the page waits.
 func (w *Writer) note(category, id string) {
-	switch have := &w.waits; {
-	case have.category == "":
-		*have = waits{category, id}
-	case w.gate.judge.rank(category) > w.gate.judge.rank(have.category):
-		*have = waits{category, ""}
-	case have.id != id:
-		have.id = ""
+	w.waits = w.gate.judge.later(w.waits, waits{category, id})
+}
+
+// later is for what something waits that waits for both: for the later category.
+func (j *Judge) later(a, b waits) waits {
+	switch {
+	case a.category == "":
+		return b
+	case b.category == "":
+	case j.rank(b.category) > j.rank(a.category):
+		return waits{b.category, ""}
+	case a.id != b.id:
+		a.id = ""
 	}
+	return a
 }
 
 // anew writes the tag with a category, and "data-stile-" before the names that are off: programs of the page that load what
 // has "data-src" once it comes near do not know that. No such program looks at scripts and links, where it is "data-". A script
 // becomes one that waits.
 func (w *Writer) anew(b []byte, category, id string, off ...string) {
+	both := w.gate.judge.later(waits{category, id}, w.besides.waits)
+	category, id, off = both.category, both.id, append(off, w.besides.off...)
 	w.note(category, id)
 	w.upTo(w.from)
 	at := w.tag.name.to
@@ -326,6 +432,12 @@ func (w *Writer) anew(b []byte, category, id string, off ...string) {
 		}
 	}
 	for _, a := range w.tag.attrs {
+		for _, i := range w.besides.held {
+			if a.value.from <= i && i <= a.value.to {
+				w.out = append(append(w.out, b[at:i]...), heldInStyle...)
+				at = i
+			}
+		}
 		for _, name := range off {
 			if is(a.name.of(b), name) {
 				rest := bare(name)
@@ -397,8 +509,12 @@ func service(p Party) string {
 // snippet is for what an inline script waits. Where it is of several parties it waits for all: for the category that comes
 // last at the site, since a site names the harmless ones first.
 func (w *Writer) snippet(code string) (category, id string) {
+	return w.latest(w.gate.judge.snippet(code, w.address))
+}
+
+func (w *Writer) latest(parties []Party) (category, id string) {
 	most, first := -1, true
-	for _, p := range w.gate.judge.snippet(code, w.address) {
+	for _, p := range parties {
 		if p.Basis == ByNobody {
 			if p.Category = w.gate.options.Unknown; p.Category == "" || p.Host == w.gate.host {
 				continue

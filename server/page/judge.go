@@ -39,20 +39,21 @@ type Party struct {
 
 // Judge knows whose addresses and snippets are. It may be used by several goroutines.
 type Judge struct {
-	site  *consent.Site // or nil
-	signs []signs       // of the library's vendors
-	hosts index         // of Vendor.Hosts that are one vendor's alone, to signs
-	paths index         // of hosts of which a vendor has some paths, to signs
-	tags  index         // of the site's tags, to site.Tags
-	homes []home        // of the site's tags that are at hosts of its own
-	words map[string][]*word
-	first [256]uint64     // lengths of the words that begin with a letter
-	names map[string]bool // of what may wait
+	site   *consent.Site // or nil
+	signs  []signs       // of the library's vendors
+	hosts  index         // of Vendor.Hosts that are one vendor's alone, to signs
+	paths  index         // of hosts of which a vendor has some paths, to signs
+	tags   index         // of the site's tags, to site.Tags
+	homes  []home        // of the site's tags that are at hosts of its own
+	matomo int           // of signs, -1 where the library does not have it
+	words  map[string][]*word
+	first  [256]uint64     // lengths of the words that begin with a letter
+	names  map[string]bool // of what may wait
 }
 
 // NewJudge makes a judge for the pages of a site; of nil: of any page, whose own hosts are then those that Party is told.
 func NewJudge(site *consent.Site, library *vendors.Library) *Judge {
-	j := &Judge{site: site, hosts: newIndex(), paths: newIndex(), tags: newIndex(), words: map[string][]*word{}, names: map[string]bool{}}
+	j := &Judge{site: site, matomo: -1, hosts: newIndex(), paths: newIndex(), tags: newIndex(), words: map[string][]*word{}, names: map[string]bool{}}
 	shared, beginnings := map[string]int{}, map[string]int{}
 	for _, v := range library.All() {
 		for _, host := range v.Hosts {
@@ -75,6 +76,9 @@ func NewJudge(site *consent.Site, library *vendors.Library) *Judge {
 			beginnings[s.paths[k].String()]++
 		}
 		j.addWords(i, v)
+		if v.ID == "matomo" {
+			j.matomo = i
+		}
 	}
 	j.addOtherWords()
 	j.addNames(library)
@@ -96,8 +100,8 @@ func NewJudge(site *consent.Site, library *vendors.Library) *Judge {
 }
 
 // Address tells whose an address is that stands in a page. It is false for an address of the page's own site (the same
-// registrable domain, or a host that the site's file calls its own) that is not one of the site's tags, and for one that is
-// asked of no host: "#", "data:", "mailto:", and what is no address.
+// registrable domain, or a host that the site's file calls its own) that is neither one of the site's tags nor a counter that
+// its vendor's customers host themselves, and for one that is asked of no host: "#", "data:", "mailto:", and what is no address.
 func (j *Judge) Address(address string, of *url.URL) (Party, bool) {
 	if of == nil {
 		of = new(url.URL)
@@ -106,7 +110,7 @@ func (j *Judge) Address(address string, of *url.URL) (Party, bool) {
 	if host != "" && !j.own(host, of) {
 		return j.party(host, u), true
 	}
-	if len(j.homes) == 0 {
+	if len(j.homes) == 0 && !strings.Contains(address, hostedParam) {
 		return Party{}, false
 	}
 	if host == "" {
@@ -115,7 +119,13 @@ func (j *Judge) Address(address string, of *url.URL) (Party, bool) {
 		}
 		host = hosts.Of(u)
 	}
-	return j.atHome(host, u.Path, hosts.Of(of))
+	if p, found := j.atHome(host, u.Path, hosts.Of(of)); found {
+		return p, true
+	}
+	if _, found := j.hosted(u); found {
+		return j.ofSite([]Party{j.party(host, u)})[0], true
+	}
+	return Party{}, false
 }
 
 func (j *Judge) own(host string, of *url.URL) bool {
@@ -168,6 +178,8 @@ func (j *Judge) party(host string, u *url.URL) Party {
 	if e, old := legacy(host, u); old {
 		p = e
 	} else if i, found := j.vendor(host, u); found {
+		p = j.known(i, host, j.signs[i].account(u))
+	} else if i, found := j.hosted(u); found {
 		p = j.known(i, host, j.signs[i].account(u))
 	}
 	if t := j.tag(host, p); t != nil {
@@ -263,6 +275,16 @@ func (j *Judge) vendor(host string, u *url.URL) (found int, ok bool) {
 	}
 	return 0, false
 }
+
+// hosted is whose an address is that the vendor's customers host themselves, and that nobody else has: Matomo's counter, which
+// was called Piwik.
+func (j *Judge) hosted(u *url.URL) (int, bool) {
+	file := u.Path[strings.LastIndexByte(u.Path, '/')+1:]
+	return j.matomo, j.matomo >= 0 && (file == "matomo.php" || file == "piwik.php") && strings.Contains(u.RawQuery, hostedParam)
+}
+
+// hostedParam is what such an address has.
+const hostedParam = "idsite="
 
 // Waits tells whether a party has to wait for consent at the site: its category is known, and not one that is required. A
 // site that does not have the category takes it as one that is not required.

@@ -69,6 +69,10 @@ func TestAddress(t *testing.T) {
 		{"https://pagead2.googlesyndication.com/pagead/js/adsbygoogle.js?client=ca-pub-1234567890123456", "adsense ca-pub-1234567890123456 marketing"},
 		{"https://fonts.googleapis.com", "google-fonts  functional"},
 		{"https://js.stripe.com/v3/", "stripe  necessary"},
+		{"//counts.other.example/m/matomo.php?idsite=1&rec=1", "matomo 1 analytics"},
+		{"https://counts.other.example/piwik.php?rec=1&idsite=12", "matomo 12 analytics"},
+		{"https://www.shop.example/matomo.php?idsite=1", "matomo 1 analytics"},
+		{"/piwik/piwik.php?idsite=3", "matomo 3 analytics"},
 		{"https://consent.cookiebot.com/uc.js", "Cookiebot"},
 		{"https://cdn.jsdelivr.net/npm/vue", "JSDelivr CDN"},
 		{"https://cdn.permutive.app/x.js", "Permutive  marketing"},
@@ -102,7 +106,7 @@ func TestOwnTags(t *testing.T) {
 	for given, want := range map[string]string{
 		"https://stats.shop.example/p.gif?u=1": "counter", "//stats.shop.example/other.js": "counter", "/js/loyalty.js?v=2": "loyalty", "js/loyalty.js": "loyalty",
 		"https://www.shop.example/js/loyalty.js": "loyalty", "/js/shop.js": "", "https://img.shop.example/1.png": "", "https://www.shop.example/": "", "#": "", "": "",
-		"data:text/plain,x": "", "mailto:a@www.shop.example": "",
+		"data:text/plain,x": "", "mailto:a@www.shop.example": "", "/matomo.php": "", "/page?to=matomo.php&idsite=3": "", "data:,matomo.php?idsite=1": "",
 	} {
 		p, third := NewJudge(site, library(t)).Address(given, address(t, "https://www.shop.example/"))
 		if third != (want != "") || third && (p.Tag.ID != want || p.Basis != BySite) {

@@ -132,7 +132,7 @@ func mark(page []byte) []byte {
 				noscript = true
 				z.NextIsNotRawText()
 			}
-			if !marked[name] {
+			if !marked[name] && !hasAside(raw) {
 				break
 			}
 			out.Write(raw[:after])
@@ -154,6 +154,11 @@ func mark(page []byte) []byte {
 		out.Write(raw)
 		at += len(raw)
 	}
+}
+
+// hasAside tells of a tag of any name that something in it may be found: code and addresses in a style have brackets.
+func hasAside(tag []byte) bool {
+	return bytes.IndexByte(tag, '(') >= 0 || bytes.Contains(bytes.ToLower(tag), []byte("background"))
 }
 
 func nameLength(tag []byte) int {

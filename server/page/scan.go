@@ -187,11 +187,12 @@ func (s *scan) below(n *html.Node, e *element) *element {
 }
 
 func (s *scan) look(n *html.Node, e *element) {
+	s.aside(n, e)
 	switch n.Data {
 	case "script":
 		s.script(n, e)
 	case "img", "image": // the latter of SVG: where pages are badly nested nobody is sure which
-		s.image(s.sources(n, "src", "srcset", "href"), tiny(n), e)
+		s.image(s.sources(n, "src", "srcset", "href"), tiny(n) || e.no && isCounter(attr(n, "src")), e)
 	case "input":
 		if strings.EqualFold(attr(n, "type"), "image") {
 			s.image(s.sources(n, "src"), tiny(n), e)
@@ -213,6 +214,39 @@ func (s *scan) look(n *html.Node, e *element) {
 	case "style":
 		s.style(n, e)
 	}
+}
+
+// aside looks at what an element of any name may have: pictures in its style and behind it, and code that runs of itself.
+func (s *scan) aside(n *html.Node, e *element) {
+	s.pictures(attr(n, "style"), n, e)
+	s.image([]source{{attr(n, "background"), ""}, {attr(n, "data-stile-background"), s.waits(n)}}, false, e)
+	if e.no || n.Data == "script" && s.kind(n) == isData {
+		return
+	}
+	for _, name := range handlers {
+		s.handler(attr(n, name), e.waits, e)
+		if code := attr(n, "data-stile-"+name); code != "" {
+			s.handler(code, s.waits(n), e)
+		}
+	}
+}
+
+// pictures finds those that a style asks for.
+func (s *scan) pictures(css string, n *html.Node, e *element) {
+	var list []source
+	for _, at := range pictures([]byte(css)) {
+		address, held := strings.CutPrefix(css[at.from:at.to], heldInStyle)
+		if held {
+			list = append(list, source{address, s.waits(n)})
+		} else {
+			list = append(list, source{address, ""})
+		}
+	}
+	s.image(list, false, e)
+}
+
+func (s *scan) kind(n *html.Node) scriptKind {
+	return kindOf(func(name string) (string, bool) { return lookup(n, name) })
 }
 
 // ask adds a find, unless the address is no third party's.
@@ -322,7 +356,7 @@ var leaks = map[Kind]string{
 }
 
 func (s *scan) script(n *html.Node, e *element) {
-	kind := kindOf(func(name string) (string, bool) { return lookup(n, name) })
+	kind := s.kind(n)
 	runs := kind != isData
 	waits := e.waits
 	if !runs {
@@ -360,7 +394,15 @@ func (s *scan) script(n *html.Node, e *element) {
 }
 
 func (s *scan) snippet(code, waits string, e *element) {
-	for _, p := range s.judge.snippet(code, s.page) {
+	s.code(s.judge.snippet(code, s.page), code, waits, e)
+}
+
+func (s *scan) handler(code, waits string, e *element) {
+	s.code(s.judge.handler(code), code, waits, e)
+}
+
+func (s *scan) code(of []Party, code, waits string, e *element) {
+	for _, p := range of {
 		s.add(Find{Party: p, Kind: Snippet, Excerpt: excerpt(code), Waits: waits}, e)
 	}
 }
@@ -467,6 +509,17 @@ func tiny(n *html.Node) bool {
 	return small(w) && small(h) || hidden.MatchString(attr(n, "style"))
 }
 
+// isCounter tells of the address of an image in a <noscript> that it may be there for its request: it is not called as the
+// pictures are that a script of the page shows in its place.
+func isCounter(address string) bool {
+	path, _, _ := strings.Cut(strings.TrimSpace(address), "?")
+	switch strings.ToLower(path[strings.LastIndexByte(path, '.')+1:]) {
+	case "jpg", "jpeg", "png", "webp", "avif", "svg":
+		return false
+	}
+	return path != "" && !strings.HasPrefix(path, "data:")
+}
+
 // waits is for what an element waits of which a program of the page may know the address, too.
 func (s *scan) waits(n *html.Node) string {
 	return s.judge.holder(func(name string) (string, bool) { return lookup(n, name) })
@@ -474,6 +527,12 @@ func (s *scan) waits(n *html.Node) string {
 
 func (s *scan) frame(n *html.Node, e *element) {
 	s.document(attr(n, "srcdoc"), e)
+	if code, inline := scriptIn(attr(n, "src")); inline && !e.no {
+		s.snippet(code, "", e)
+	}
+	if text, inline := documentIn(attr(n, "src")); inline {
+		s.document(text, e)
+	}
 	kind := Frame
 	if e.no {
 		kind = NoScriptFrame
@@ -527,6 +586,7 @@ func (s *scan) style(n *html.Node, e *element) {
 	}
 	find(Stylesheet, imported)
 	find(Font, fontFile)
+	s.pictures(css, n, e)
 }
 
 // usual are names that mean the same in CSS as they do in HTML.

@@ -1,6 +1,10 @@
 package page
 
-import "strings"
+import (
+	"encoding/base64"
+	"net/url"
+	"strings"
+)
 
 // scriptKind is what becomes of a script.
 type scriptKind uint8
@@ -63,4 +67,36 @@ func isDelayedType(text string) bool {
 	}
 	_, rest, found := strings.Cut(text, "-")
 	return found && isJavaScript(rest)
+}
+
+// scriptIn is the code of an address that is a script: a frame runs it as it is read.
+func scriptIn(address string) (string, bool) {
+	const scheme = "javascript:"
+	address = strings.TrimSpace(address)
+	if len(address) < len(scheme) || !strings.EqualFold(address[:len(scheme)], scheme) {
+		return "", false
+	}
+	code := address[len(scheme):]
+	if plain, err := url.PathUnescape(code); err == nil {
+		code = plain
+	}
+	return code, true
+}
+
+// documentIn is the page of an address that is one.
+func documentIn(address string) (string, bool) {
+	head, data, found := strings.Cut(strings.TrimSpace(address), ",")
+	head = strings.ToLower(head)
+	if !found || !strings.HasPrefix(head, "data:text/html") {
+		return "", false
+	}
+	plain, err := url.PathUnescape(data)
+	if err != nil {
+		plain = data
+	}
+	if strings.HasSuffix(head, ";base64") {
+		text, err := base64.StdEncoding.DecodeString(plain)
+		return string(text), err == nil
+	}
+	return plain, true
 }
