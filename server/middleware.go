@@ -85,6 +85,7 @@ type Middleware struct {
 	kept    atomic.Pointer[gatedSite]
 	reload  sync.Mutex // held while it is read anew
 	untold  untold
+	broken  http.HandlerFunc // answers where an answer broke off before its first byte; nil: the connection is broken
 }
 
 // gatedSite is all that pages are gated by. It never changes.
@@ -341,6 +342,14 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 		g.mark = markOf(site.mark, m.policy(v, scripts{}))
 	}
 	defer g.release()
+	defer func() {
+		switch p := recover(); {
+		case p == nil:
+		case p == http.ErrAbortHandler && g.broke(): //nolint:errorlint // net/http compares it like this
+		default:
+			panic(p)
+		}
+	}()
 	next(g, g.condition(v.with(r)))
 	g.finish()
 }
