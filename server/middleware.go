@@ -44,7 +44,8 @@ type PageOptions struct {
 }
 
 // CSPMode is what becomes of the content security policy of a visitor's consent state. A page that has it is made for that
-// visitor, so that no cache keeps it; and where it is enforced, what the visitor accepts on a page loads from the next one on.
+// visitor, so that no cache keeps it; and where it is enforced, a page is loaded anew once its visitor has accepted more (unless
+// it came from a form that was sent: there it loads from the next page on).
 type CSPMode string
 
 // The modes.
@@ -339,7 +340,7 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 	v := &pageVisitor{site: site, request: r, now: m.now()}
 	g := &pageWriter{ResponseWriter: w, m: m, site: site, visitor: v, request: r, mark: site.mark, declared: -1}
 	if m.options.CSP != CSPOff {
-		g.mark = markOf(site.mark, m.policy(v, scripts{}))
+		g.mark = markOf(site.mark, string(m.options.CSP), m.policy(v, scripts{}))
 	}
 	defer g.release()
 	defer func() {

@@ -233,6 +233,9 @@ func (w *pageWriter) beginPage() {
 			return w.site.part.Writer(w.body.to, address, "")
 		}
 		gated := w.site.gate.Writer(w.body.to, address, own.nonce)
+		if w.m.options.CSP == CSPEnforce && w.request.Method == http.MethodGet { // a form that was sent is not sent again
+			gated.Again()
+		}
 		if own.nonce != "" && !own.dynamic {
 			gated.ByHosts()
 		}
