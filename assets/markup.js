@@ -6,18 +6,22 @@ export default function (k) {
   if (k.m) return
   const doc = /** @type {any} */ (document)
   const nonce = doc.currentScript.nonce
-  /** @type {Record<string, Promise<any>>} the scripts of a category, one after the other */
+  /** @type {Record<string, Promise<any> | undefined>} the scripts of a category, one after the other */
   const lines = {}
   /** @type {WeakSet<Element>} what was let in */
   const taken = new WeakSet()
 
-  // A script that is let in comes after the page was read: what it wrote would take the page's place, or be lost.
+  /** @type {WeakMap<Element, string>} what a script that was let in has written */
+  const written = new WeakMap()
+
+  // A script that is let in comes after the page was read: what it writes would take the page's place, or be lost. So it is
+  // kept, and put where the script stands.
   for (const name of ['write', 'writeln']) {
     const native = doc[name]
     doc[name] = /** @param {any[]} text */ (...text) => {
       const s = doc.currentScript
       if (!s || !taken.has(s)) return native.apply(doc, text)
-      console.error('stile: document.write by ' + (s.src || 'an inline script') + ' is refused, since the page was read already; use a form of this tag that loads later')
+      written.set(s, (written.get(s) || '') + text.join('') + (name == 'write' ? '' : '\n'))
     }
   }
 
@@ -81,25 +85,41 @@ export default function (k) {
   /** @param {any} el @param {string} name */
   const script = (el, name) => {
     if (foreign(el)) return
-    const { src = el.src, type } = el.dataset
+    // That of an SVG has href, and comes as one of HTML.
+    const { src = el.src || el.dataset.stileHref, type } = el.dataset
     const s = doc.createElement('script')
     for (const a of el.attributes) if (!/^(data-)?(type|src)$/.test(a.name)) s.setAttribute(a.name, a.name.startsWith('on') ? k.t.createScript(a.value) : a.value)
     s.type = type || ''
     s.nonce = el.nonce
     if (src) s.src = k.t.createScriptURL(src)
-    else s.text = k.t.createScript(el.text)
+    else s.text = k.t.createScript(el.textContent)
     // The original stays where it is, inert: a framework that drew it takes it away itself.
     el.type = 'x'
     taken.add(s)
+    // What it wrote is whole once it has run. The scripts in that come before those that wait already.
+    const ran = () => {
+      const html = written.get(s), line = lines[name]
+      if (!html) return
+      const part = doc.createElement('template')
+      part.innerHTML = k.t.createHTML(html)
+      el.after(part)
+      lines[name] = undefined
+      template(part, name)
+      part.remove()
+      const own = lines[name]
+      lines[name] = line
+      return own
+    }
     if (src && el.hasAttribute('async')) {
+      s.addEventListener('load', ran)
       el.after(s)
       return
     }
     lines[name] = Promise.resolve(lines[name]).then(() => new Promise(next => {
-      s.addEventListener('load', next)
+      s.addEventListener('load', () => next(ran()))
       s.addEventListener('error', next)
       el.after(s)
-      if (!src || !s.isConnected) next(0)
+      if (!src || !s.isConnected) next(ran())
     }))
   }
 
@@ -130,7 +150,7 @@ export default function (k) {
   const scan = k.m = () => {
     let unseen = false
     for (const el of doc.querySelectorAll(waiting)) {
-      if (taken.has(el) || (el.content || el.play || el.text != null || el.localName == 'style') && !whole(el)) continue
+      if (taken.has(el) || (el.content || el.play || ['script', 'style'].includes(el.localName)) && !whole(el)) continue
       const { name: klaro, category: theirs = klaro, stile: category = theirs, service = category, embed } = el.dataset
       const name = grant(category, service)
       if (!name) {
@@ -142,7 +162,7 @@ export default function (k) {
         continue
       }
       if (name[0] != '!') k.g.push(name)
-      if (el.text != null && el.localName == 'script') {
+      if (el.localName == 'script') {
         taken.add(el)
         script(el, name)
         continue

@@ -44,7 +44,8 @@ type PageOptions struct {
 }
 
 // CSPMode is what becomes of the content security policy of a visitor's consent state. A page that has it is made for that
-// visitor, so that no cache keeps it; and where it is enforced, what the visitor accepts on a page loads from the next one on.
+// visitor, so that no cache keeps it; and where it is enforced, a page is loaded anew once its visitor has accepted more (unless
+// it came from a form that was sent: there it loads from the next page on).
 type CSPMode string
 
 // The modes.
@@ -85,6 +86,7 @@ type Middleware struct {
 	kept    atomic.Pointer[gatedSite]
 	reload  sync.Mutex // held while it is read anew
 	untold  untold
+	broken  http.HandlerFunc // answers where an answer broke off before its first byte; nil: the connection is broken
 }
 
 // gatedSite is all that pages are gated by. It never changes.
@@ -338,9 +340,17 @@ func (m *Middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 	v := &pageVisitor{site: site, request: r, now: m.now()}
 	g := &pageWriter{ResponseWriter: w, m: m, site: site, visitor: v, request: r, mark: site.mark, declared: -1}
 	if m.options.CSP != CSPOff {
-		g.mark = markOf(site.mark, m.policy(v, scripts{}))
+		g.mark = markOf(site.mark, string(m.options.CSP), m.policy(v, scripts{}))
 	}
 	defer g.release()
+	defer func() {
+		switch p := recover(); {
+		case p == nil:
+		case p == http.ErrAbortHandler && g.broke(): //nolint:errorlint // net/http compares it like this
+		default:
+			panic(p)
+		}
+	}()
 	next(g, g.condition(v.with(r)))
 	g.finish()
 }

@@ -145,6 +145,9 @@ func unreadable8(name string) bool {
 
 // Flush sends what can be decided already.
 func (b *pageBody) Flush() error {
+	if b.unpack != nil && b.unpack.err != nil {
+		return b.unpack.err
+	}
 	if len(b.head) > 0 {
 		if err := b.know(); err != nil {
 			return err
@@ -155,7 +158,7 @@ func (b *pageBody) Flush() error {
 			return err
 		}
 	}
-	if b.coder != nil && (b.unpack.in > 0) {
+	if b.coder != nil && b.unpack.out > 0 {
 		return b.coder.Flush()
 	}
 	return nil

@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"mime"
 	"net"
 	"net/http"
@@ -25,11 +26,13 @@ type pageWriter struct {
 	mark     string // in the ETags of pages
 	matched  bool   // the request's If-None-Match had that mark
 	status   int    // 0 before there is one
-	begun    bool   // the header is sent
+	begun    bool   // the header is made
+	sent     bool   // and written: that of a page waits for the page's first byte
 	hijacked bool
 	body     *pageBody // nil: what is written passes as it is
 	declared int64     // Content-Length of the handler, -1 without one
 	written  int64
+	cut      error // why the page cannot be ended as it should
 }
 
 // Unwrap is for http.ResponseController.
@@ -98,10 +101,13 @@ func (w *pageWriter) FlushError() error {
 			return err
 		}
 	}
+	if !w.sent {
+		return nil // a page that turns out to be none can still be answered otherwise
+	}
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// begin sends the header. What is known of the body stands in the header, or else in its first bytes.
+// begin makes the header. What is known of the body stands in the header, or else in its first bytes.
 func (w *pageWriter) begin(first []byte) {
 	w.begun = true
 	h := w.Header()
@@ -120,7 +126,24 @@ func (w *pageWriter) begin(first []byte) {
 	case w.isPage(first) && w.status != http.StatusSwitchingProtocols:
 		w.beginPage()
 	}
-	w.ResponseWriter.WriteHeader(w.status)
+	if w.body == nil {
+		w.send()
+	}
+}
+
+func (w *pageWriter) send() {
+	if !w.sent {
+		w.sent = true
+		w.ResponseWriter.WriteHeader(w.status)
+	}
+}
+
+// pageAnswer takes what came out of the gate.
+type pageAnswer struct{ w *pageWriter }
+
+func (a pageAnswer) Write(p []byte) (int, error) {
+	a.w.send()
+	return a.w.ResponseWriter.Write(p)
 }
 
 // isPage tells whether a browser would take an answer for HTML. XHTML is XML, which has one way of being read and no room for
@@ -205,11 +228,14 @@ func (w *pageWriter) beginPage() {
 	}
 	charset := strings.Contains(strings.ToLower(h.Get("Content-Type")), "charset")
 	fetched := !navigates(w.request)
-	w.body = newPageBody(w.ResponseWriter, h, charset, fetched, func(head []byte) *page.Writer {
+	w.body = newPageBody(pageAnswer{w}, h, charset, fetched, func(head []byte) *page.Writer {
 		if fetched && !opening.Match(head) {
 			return w.site.part.Writer(w.body.to, address, "")
 		}
 		gated := w.site.gate.Writer(w.body.to, address, own.nonce)
+		if w.m.options.CSP == CSPEnforce && w.request.Method == http.MethodGet { // a form that was sent is not sent again
+			gated.Again()
+		}
 		if own.nonce != "" && !own.dynamic {
 			gated.ByHosts()
 		}
@@ -245,14 +271,37 @@ func (w *pageWriter) finish() {
 		return
 	}
 	if w.declared >= 0 && w.written < w.declared {
+		w.cut = fmt.Errorf("%d bytes came of the %d that its header says", w.written, w.declared)
+	} else {
+		w.cut = w.body.Close()
+	}
+	if w.cut != nil {
 		panic(http.ErrAbortHandler)
 	}
-	if err := w.body.Close(); err != nil {
-		if w.request.Context().Err() == nil {
-			w.m.log.Error("a page was cut off", "path", w.request.URL.Path, "error", err)
-		}
-		panic(http.ErrAbortHandler)
+	w.send()
+}
+
+// broke ends an answer that breaks off, and tells whether it was answered otherwise. What came of it goes out before the
+// connection is broken.
+func (w *pageWriter) broke() (answered bool) {
+	if w.hijacked || w.request.Context().Err() != nil { // the visitor has gone
+		return false
 	}
+	if w.cut == nil && w.body != nil && w.body.unpack != nil {
+		w.cut = w.body.unpack.err
+	}
+	if w.cut != nil {
+		w.m.log.Error("a page was cut off", "path", w.request.URL.Path, "error", w.cut)
+	}
+	if w.sent {
+		_ = http.NewResponseController(w.ResponseWriter).Flush() // the connection ends in any case
+		return false
+	}
+	if w.m.broken != nil {
+		clear(w.Header())
+		w.m.broken(w.ResponseWriter, w.request)
+	}
+	return w.m.broken != nil
 }
 
 // release gives back what the body used, however the handler ended.

@@ -78,6 +78,7 @@ func (s *Server) front() (http.Handler, error) {
 	}
 	p := newProxy(*o, s)
 	s.onStop("connections to the site", func(context.Context) error { p.transport.CloseIdleConnections(); return nil })
+	m.broken = p.broke
 	site := m.Handler(p)
 	return patiently(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if ours(r.URL.Path) {
@@ -242,10 +243,32 @@ func (p *proxy) answer(r *http.Response) error {
 		r.Header.Set("Refresh", before+"="+p.public(strings.Trim(to, ` "'`)))
 	}
 	p.cookies(r.Header, hostname(in.Host))
-	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media == "text/html" && r.Body != http.NoBody {
+	if r.Body == http.NoBody || r.StatusCode == http.StatusSwitchingProtocols {
+		return nil
+	}
+	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media == "text/html" {
 		r.Body = newTimedBody(r.Body, p.Timeout)
 	}
+	r.Body = &toldBody{r.Body, func(err error) {
+		if in.Context().Err() == nil { // else the visitor has gone
+			p.log.Error("the site broke off its answer", "site", p.To.Redacted(), "path", in.URL.Path, "error", err)
+		}
+	}}
 	return nil
+}
+
+// toldBody says that it ends before its end.
+type toldBody struct {
+	io.ReadCloser
+	tell func(error)
+}
+
+func (b *toldBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.tell(err)
+	}
+	return n, err
 }
 
 type incomingKey struct{}
@@ -336,6 +359,11 @@ func (p *proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 		f = &fault{status: http.StatusGatewayTimeout, what: "the site behind this gate takes too long to answer: try again in a while"}
 	}
 	p.show(w, r, f)
+}
+
+// broke answers where what the site answered cannot be passed on. Why it cannot is in the log.
+func (p *proxy) broke(w http.ResponseWriter, r *http.Request) {
+	p.show(w, r, &fault{status: http.StatusBadGateway, what: "the site behind this gate broke off its answer, or sent one that cannot be read: try again in a while"})
 }
 
 func (p *proxy) show(w http.ResponseWriter, r *http.Request, f *fault) {

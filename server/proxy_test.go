@@ -248,7 +248,8 @@ func TestProxyCutsShort(t *testing.T) {
 		w.Header().Set("Content-Type", "text/html")
 		switch r.URL.Path {
 		case "/length":
-			w.Header().Set("Content-Length", strconv.Itoa(2*len(tagged)))
+			w.Header().Set("Content-Length", strconv.Itoa(20*len(tagged)))
+			_, _ = io.WriteString(w, strings.Repeat(tagged, 10))
 		case "/stuck":
 			_, _ = io.WriteString(w, tagged)
 			_ = http.NewResponseController(w).Flush()
@@ -265,11 +266,55 @@ func TestProxyCutsShort(t *testing.T) {
 		}
 		resp, err := w.client.Do(r)
 		if err != nil {
-			continue // before the first byte
+			t.Errorf("of %s nothing came: %v", path, err)
+			continue
 		}
 		body, err := io.ReadAll(resp.Body)
-		if resp.Body.Close(); err == nil {
-			t.Errorf("%s ended as if it were whole: %q", path, body)
+		if resp.Body.Close(); err == nil || !strings.Contains(string(body), "Words") {
+			t.Errorf("%s ended as if it were whole, or without what came: %q", path, body)
+		}
+		if !strings.Contains(w.log.String(), path) {
+			t.Errorf("the log does not have %s: %s", path, w.log)
+		}
+	}
+}
+
+// What breaks off before there is anything to show is an error of the site's, and looks like one.
+func TestProxyAnswersForBrokenPages(t *testing.T) {
+	packed := pack(t, "gzip", tagged)
+	w, _ := behind(t, func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Type", "text/html")
+		h.Set("Set-Cookie", "of=the_site")
+		switch r.URL.Path {
+		case "/length":
+			h.Set("Content-Length", strconv.Itoa(2*len(tagged)))
+			_, _ = io.WriteString(w, tagged)
+		case "/nameless":
+			h["Content-Type"] = nil
+			h.Set("Content-Length", "10")
+		case "/plain":
+			h.Set("Content-Encoding", "gzip")
+			_, _ = io.WriteString(w, tagged)
+		case "/plain/chunked":
+			h.Set("Content-Encoding", "gzip")
+			_ = http.NewResponseController(w).Flush()
+			_, _ = io.WriteString(w, tagged)
+		case "/short":
+			h.Set("Content-Encoding", "gzip")
+			_, _ = io.WriteString(w, packed[:len(packed)-12])
+		}
+	})
+	for _, path := range []string{"/length", "/nameless", "/plain", "/plain/chunked", "/short"} {
+		resp, body := w.get(path, "Accept", "text/html", "Accept-Encoding", "gzip")
+		if resp.StatusCode != http.StatusBadGateway || !strings.Contains(body, "<p>the site behind this gate broke off its answer") {
+			t.Errorf("%s: status %d, %q", path, resp.StatusCode, body)
+		}
+		if h := resp.Header; h["Set-Cookie"] != nil || h["Content-Encoding"] != nil {
+			t.Errorf("%s: the header is still the site's: %v", path, h)
+		}
+		if !strings.Contains(w.log.String(), "path="+path) && !strings.Contains(w.log.String(), `"path":"`+path+`"`) {
+			t.Errorf("the log does not have %s: %s", path, w.log)
 		}
 	}
 }

@@ -29,6 +29,7 @@ func (s *Server) routes() *echo.Echo {
 	e.Match(get, "/stile/:site/page.js", s.place)
 	e.Match(get, "/stile/:site/markup.js", s.markup)
 	e.Match(get, "/stile/:site/watch.js", s.watchPart)
+	e.Match(get, "/stile/:site/again.js", s.again)
 	e.Match(get, "/stile/:site/page.css", s.style)
 	e.Match(get, "/stile/:site/banner", s.frame)
 	e.Match(get, "/stile/:site/pixel/:tag", s.pixel) // {tag}.gif

@@ -169,6 +169,11 @@ func (s *Server) markup(c echo.Context) error {
 	return s.shared(c, javaScript, (*gate.Gate).Markup)
 }
 
+// again answers GET /stile/{site}/again.js: what loads a page anew whose policy stops what is newly allowed.
+func (s *Server) again(c echo.Context) error {
+	return s.shared(c, javaScript, (*gate.Gate).Again)
+}
+
 // shared answers with what is the same for everybody, everywhere.
 func (s *Server) shared(c echo.Context, contentType []string, answer func(*gate.Gate) (*gate.Answer, error)) error {
 	_, st, err := s.site(c.Param("site"), true)

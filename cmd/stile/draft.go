@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/stilehq/stile/server/config"
 	"github.com/stilehq/stile/server/page"
+	"github.com/stilehq/stile/server/vendors"
 )
 
 // draft is a stile.yaml in the making.
@@ -51,6 +53,8 @@ type draftPlace struct {
 	line, at   int
 	kind       page.Kind
 	waits      bool
+	account    string // "" where it names none
+	loader     bool   // it is the vendor's own script, whatever the account
 }
 
 func newDraft(options config.Options, now time.Time) *draft {
@@ -88,24 +92,29 @@ func (d *draft) find(f *page.Find, p *readPage, at *url.URL) {
 		u.Scheme, u.Fragment = "https", ""
 		address = u.String()
 	}
-	t := d.tagOf(f, address)
+	account, found := f.Account, map[string]string(nil)
+	if f.Vendor != nil {
+		found = fromTemplate(f, address)
+		account = cmp.Or(account, found["id"], fontFamilies(f.Vendor, address))
+	}
+	t := d.tagOf(f, account, address)
 	text := f.Address
 	if text == "" {
 		text = f.Excerpt
 	}
-	t.places = append(t.places, draftPlace{p.name, text, f.Line, f.Column, f.Kind, f.Waits != ""})
+	t.places = append(t.places, draftPlace{p.name, text, f.Line, f.Column, f.Kind, f.Waits != "", account, f.Kind == page.Script && found != nil})
 	t.waits = t.waits && f.Waits != ""
 	if f.Vendor != nil {
-		t.learn(f, address)
+		t.learn(f, account, found)
 	}
 }
 
 // tagOf is the tag that a find is of. What of a vendor has no account goes to the vendor's first.
-func (d *draft) tagOf(f *page.Find, address string) *draftTag {
+func (d *draft) tagOf(f *page.Find, account, address string) *draftTag {
 	for _, t := range d.tags {
 		switch {
 		case f.Vendor != nil && t.Vendor == f.Vendor:
-			if f.Account == "" || t.Account == "" || t.Account == f.Account {
+			if account == "" || t.Account == "" || t.Account == account {
 				return t
 			}
 		case f.Vendor != nil || t.Vendor != nil || t.Basis != f.Basis || t.Name != f.Name || t.Name == "" && t.Host != f.Host:
@@ -129,18 +138,9 @@ func loads(k page.Kind) bool {
 	return k == page.Script || k == page.Pixel || k == page.NoScriptImage
 }
 
-// learn takes the account and the options from an address, as the vendor's own script has them in its place.
-func (t *draftTag) learn(f *page.Find, address string) {
-	if t.Account == "" {
-		t.Account = f.Account
-	}
-	found := fromTemplate(f, address)
-	if t.Account == "" {
-		t.Account = found["id"]
-	}
-	if families := fontFamilies(address); t.Account == "" && f.Vendor.Account.Param == "families" && fits(f.Vendor.Account.Pattern, families) {
-		t.Account = families
-	}
+// learn takes the account and the options of a find: found is what its address has as the vendor's own script has it.
+func (t *draftTag) learn(f *page.Find, account string, found map[string]string) {
+	t.Account = cmp.Or(t.Account, account)
 	for _, o := range f.Vendor.Options {
 		value := found[o.Name]
 		if value == "" && o.Name == "host" && slices.Contains(f.Vendor.Hosts, "{host}") {
@@ -152,13 +152,17 @@ func (t *draftTag) learn(f *page.Find, address string) {
 	}
 }
 
-// fontFamilies are the families of a stylesheet's address, as the account of Google Fonts has them.
-func fontFamilies(address string) string {
+// fontFamilies are the families of a stylesheet's address, as the account of Google Fonts has them; "" of another vendor.
+func fontFamilies(v *vendors.Vendor, address string) string {
 	u, err := url.Parse(address)
-	if err != nil {
+	if err != nil || v.Account.Param != "families" {
 		return ""
 	}
-	return strings.ReplaceAll(strings.Join(u.Query()["family"], "|"), " ", "+")
+	families := strings.ReplaceAll(strings.Join(u.Query()["family"], "|"), " ", "+")
+	if !fits(v.Account.Pattern, families) {
+		return ""
+	}
+	return families
 }
 
 func fits(pattern, text string) bool {
@@ -168,7 +172,8 @@ func fits(pattern, text string) bool {
 
 var placeholderName = regexp.MustCompile(`\\\{([a-z_]+)\\\}`)
 
-// fromTemplate reads the values of placeholders from an address that is like the vendor's script, up to the query.
+// fromTemplate reads the values of placeholders from an address that is like the vendor's script, up to the query; nil where
+// it is another.
 func fromTemplate(f *page.Find, address string) map[string]string {
 	patterns := map[string]string{"id": f.Vendor.Account.Pattern}
 	for _, o := range f.Vendor.Options {
@@ -187,14 +192,16 @@ func fromTemplate(f *page.Find, address string) map[string]string {
 		return fmt.Sprintf("(?P<%s>%s)", name, pattern)
 	})
 	whole, err := regexp.Compile("^" + expression + "$")
-	if err != nil || len(names) == 0 {
+	if err != nil || template == "" {
+		return nil
+	}
+	match := whole.FindStringSubmatch(address)
+	if match == nil {
 		return nil
 	}
 	found := map[string]string{}
-	if match := whole.FindStringSubmatch(address); match != nil {
-		for _, name := range names {
-			found[name] = match[whole.SubexpIndex(name)]
-		}
+	for _, name := range names {
+		found[name] = match[whole.SubexpIndex(name)]
 	}
 	return found
 }

@@ -224,7 +224,7 @@ func (d *draft) advice(file string) string {
 	}
 	open := d.open()
 	section("Delete from the pages: the file has them now.", func(t *draftTag, p draftPlace) string {
-		if t.active && p.kind != page.Frame && p.kind != page.Embed && p.kind != page.Form && !open[p.where()] {
+		if t.does(p) && !open[p.where()] {
 			return p.text
 		}
 		return ""
@@ -236,7 +236,7 @@ func (d *draft) advice(file string) string {
 		return ""
 	})
 	section("Decide on these.", func(t *draftTag, p draftPlace) string {
-		if frame := p.kind == page.Frame || p.kind == page.Embed; !p.waits && (t.Basis == page.ByNobody || p.kind == page.Form || !frame && (!t.active || open[p.where()])) {
+		if frame := p.kind == page.Frame || p.kind == page.Embed; !p.waits && (t.Basis == page.ByNobody || p.kind == page.Form || !frame && (!t.does(p) || open[p.where()])) {
 			return p.text
 		}
 		return ""
@@ -253,12 +253,28 @@ func (d *draft) open() map[draftPlace]bool {
 	open := map[draftPlace]bool{}
 	for _, t := range d.tags {
 		for _, p := range t.places {
-			if !t.active && p.kind == page.Snippet {
+			if p.kind == page.Snippet && !t.does(p) {
 				open[p.where()] = true
 			}
 		}
 	}
 	return open
+}
+
+// does tells whether the file's line does what stands at a place of the tag, so that it may go from the page. What of a vendor
+// names no account may be of any of its accounts, or an event of the page's own.
+func (t *draftTag) does(p draftPlace) bool {
+	switch {
+	case !t.active || p.kind == page.Frame || p.kind == page.Embed || p.kind == page.Form:
+		return false
+	case p.kind == page.Connection && p.account == "":
+		return true // it is there for the sake of the tag
+	case t.Vendor == nil:
+		return loads(p.kind)
+	case p.account != "" || t.Vendor.Account.Pattern == "":
+		return p.account == t.Account
+	}
+	return p.loader
 }
 
 func (p draftPlace) where() draftPlace { return draftPlace{page: p.page, line: p.line, at: p.at} }

@@ -17,7 +17,7 @@ type proxyCommand struct {
 	Timeout  time.Duration `env:"STILE_PROXY_TIMEOUT" default:"30s" help:"How long the site may take to begin an answer, and to go on with a page."`
 	Unknown  string        `env:"STILE_PROXY_UNKNOWN" placeholder:"CATEGORY" help:"Let tags of hosts that nobody knows wait for this category: marketing. They do not wait otherwise."`
 	Own      []string      `env:"STILE_PROXY_OWN" placeholder:"HOST" help:"Further hosts that are the site's own: *.cdn.shop.example."`
-	CSP      string        `name:"csp" env:"STILE_PROXY_CSP" enum:"off,report,enforce" default:"off" help:"Add the content security policy of the visitor's consent state, to be reported or enforced. Pages are private to the visitor then."`
+	CSP      string        `name:"csp" env:"STILE_PROXY_CSP" enum:"off,report,enforce" default:"off" help:"Add the content security policy of the visitor's consent state, to be reported or enforced. Pages are private to the visitor then; where it is enforced, a page loads anew once its visitor has accepted more."`
 	Allow    string        `name:"csp-allow" env:"STILE_PROXY_CSP_ALLOW" placeholder:"POLICY" help:"What the pages load by themselves: script-src 'unsafe-inline'; font-src https://fonts.shop.example"`
 }
 

@@ -344,6 +344,12 @@ func (g *Gate) Markup() (*Answer, error) {
 	return g.kept.get("markup", func() (string, error) { return "stile._(0,0," + g.parts.markup + ")\n", nil })
 }
 
+// Again returns the script that loads a page anew where what is newly allowed is stopped by the page's policy. It is the same
+// for every visitor and site.
+func (g *Gate) Again() (*Answer, error) {
+	return g.kept.get("again", func() (string, error) { return "stile._(0,0," + g.parts.again + ")\n", nil })
+}
+
 // Style returns the style sheet of the pages.
 func (g *Gate) Style() (*Answer, error) {
 	return g.kept.get("style", func() (string, error) { return g.style.page, nil })

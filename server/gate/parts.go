@@ -16,14 +16,14 @@ import (
 
 // parts are the minified pieces that answers are composed of.
 type parts struct {
-	core, act, banner, note, dialog, age, page, markup, walk, view, sample, watch, preview string // JavaScript function expressions
+	core, act, banner, note, dialog, age, page, markup, walk, view, sample, watch, again, preview string // JavaScript function expressions
 }
 
 func loadParts() (*parts, error) {
 	var p parts
 	for name, to := range map[string]*string{
 		"core": &p.core, "act": &p.act, "banner": &p.banner, "note": &p.note, "dialog": &p.dialog, "age": &p.age, "page": &p.page,
-		"markup": &p.markup, "walk": &p.walk, "view": &p.view, "sample": &p.sample, "watch": &p.watch, "preview": &p.preview,
+		"markup": &p.markup, "walk": &p.walk, "view": &p.view, "sample": &p.sample, "watch": &p.watch, "again": &p.again, "preview": &p.preview,
 	} {
 		src, err := assets.Files.ReadFile(name + ".js")
 		if err != nil {

@@ -140,6 +140,13 @@ func (g *Gate) Writer(to io.Writer, address *url.URL, nonce string) *Writer {
 // those that wait without it.
 func (w *Writer) ByHosts() { w.script = strings.Replace(w.script, "></", " data-stile-hosts></", 1) }
 
+// Again puts behind Stile's tag the one of the part that loads the page anew where the page's policy stops what its visitor
+// newly allows.
+func (w *Writer) Again() {
+	address, _, _ := strings.Cut(w.gate.options.Script, "?")
+	w.script += strings.Replace(w.script, html.EscapeString(w.gate.options.Script), html.EscapeString(strings.TrimSuffix(address, ".js")+"/again.js"), 1)
+}
+
 // Write implements io.Writer. All that is decided is written before it returns.
 func (w *Writer) Write(p []byte) (int, error) {
 	n := 0
