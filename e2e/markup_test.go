@@ -314,6 +314,7 @@ func TestMarkupMixed(t *testing.T) {
 <img id="picture" data-stile="analytics" data-src="/test/gif/p" alt="A" referrerpolicy="no-referrer" crossorigin="anonymous" loading="eager" data-own="1">
 <iframe id="frame" data-stile="analytics" data-src="/test/frame/f" title="f" allow="fullscreen" referrerpolicy="origin" sandbox=""></iframe>
 <link id="sheet" rel="stylesheet" data-stile="analytics" data-href="/test/css/s" media="screen" crossorigin="anonymous" integrity="` + digestOf(sheet) + `">
+<a id="link" data-stile="analytics" data-href="/test/page">x</a><a id="smuggled" data-stile="analytics" data-href=" java&#9;script:alert(1)">x</a>
 <script type="text/plain" data-stile="analytics" id="third">(window.ran=window.ran||[]).push("third")</script>`
 	w := newWorld(t, settings{config: sharedCookie, pages: served.with(map[string]testPage{"page": {body: body}})})
 	b := w.open().visit(shopURL + "/test/page")
@@ -331,8 +332,9 @@ func TestMarkupMixed(t *testing.T) {
 	got := eval[map[string]string](b, `(() => { const [first, second, picture, frame, sheet] = ['first', 'second', 'picture', 'frame', 'sheet'].map(id => document.getElementById(id))
 		return {defer: first.hasAttribute('defer') + '', async: second.hasAttribute('async') + '', told: window.told,
 			picture: [picture.referrerPolicy, picture.crossOrigin, picture.loading, picture.alt, picture.dataset.own, picture.dataset.src].join(),
+			links: ['link', 'smuggled'].map(id => document.getElementById(id).getAttribute('href')).join(),
 			frame: [frame.getAttribute('allow'), frame.referrerPolicy, frame.getAttribute('sandbox'), frame.dataset.src].join(), sheet: [sheet.media, sheet.crossOrigin, sheet.integrity.slice(0, 7)].join()} })()`)
-	want := map[string]string{"defer": "true", "async": "true", "told": "second", "picture": "no-referrer,anonymous,eager,A,1,", "frame": "fullscreen,origin,,", "sheet": "screen,anonymous,sha384-"}
+	want := map[string]string{"defer": "true", "async": "true", "told": "second", "picture": "no-referrer,anonymous,eager,A,1,", "links": "/test/page,", "frame": "fullscreen,origin,,", "sheet": "screen,anonymous,sha384-"}
 	if !cmp.Equal(got, want) {
 		t.Error(cmp.Diff(want, got))
 	}

@@ -158,7 +158,7 @@ func (d *Dashboard) tagDays(ctx context.Context, site, id string, p tally.Period
 	return list, nil
 }
 
-// tagSplits is a tag by country and by device, those with most page views and then all others in a row, so that the rows add up
+// tagSplits is a tag by device and by country, those with most page views and then all others in a row, so that the rows add up
 // to the tag's figures; none of a long period.
 func (d *Dashboard) tagSplits(ctx context.Context, site, id string, p tally.Period, whole *tally.Report) (list []tagSplit, err error) {
 	if length(p) > splitDays {
@@ -169,8 +169,8 @@ func (d *Dashboard) tagSplits(ctx context.Context, site, id string, p tally.Peri
 		by   tally.Dimension
 		as   func(value string) tally.Filter
 	}{
-		{"Country", tally.Country, func(value string) tally.Filter { return tally.Filter{Country: value} }},
 		{"Device", tally.Device, func(value string) tally.Filter { return tally.Filter{Device: value} }},
+		{"Country", tally.Country, func(value string) tally.Filter { return tally.Filter{Country: value} }},
 	} {
 		one, rest := tagSplit{name: split.name}, *whole.Tags[id]
 		all := othersLast(split.by, whole.By[split.by])

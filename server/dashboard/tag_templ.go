@@ -202,7 +202,7 @@ func tagPage(v *tagView) templ.Component {
 			}
 		}
 		if v.row.decided() > 0 && length(v.span.Period) > splitDays {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 8, "<p class=\"hint\">By country and by device it is shown in periods of up to ")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 8, "<p class=\"hint\">By device and by country it is shown in periods of up to ")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
