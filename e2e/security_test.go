@@ -268,7 +268,9 @@ func TestPolicyByNonce(t *testing.T) {
 	for name, args := range map[string][]string{"nonce": {"--nonce", "n0nce"}, "trusted types": {"--nonce", "n0nce", "--trusted-types"}} {
 		t.Run(name, func(t *testing.T) {
 			served := newServed()
-			kinds := slices.DeleteFunc(markupKinds(), func(kind string) bool { return kind == "object" }) // which the policy allows nobody
+			kinds := slices.DeleteFunc(markupKinds(), func(kind string) bool {
+				return kind == "object" || kind == "style" || kind == "sheet" // which the policy allows nobody
+			})
 			body := strings.ReplaceAll(markupPage(kinds)+waiting("film", "width=400 height=240")+post, "<script", "<script nonce=n0nce") +
 				`<noscript><iframe src="` + consentURL + `/stile/shop/banner" title="Cookie choices"></iframe></noscript>`
 			site := &policed{Handler: served.with(map[string]testPage{"page": {script: "nonce=n0nce", body: body}})}

@@ -444,7 +444,9 @@ func TestSPABackForwardCache(t *testing.T) {
 		complaints := b.complaints()
 		b.visit(s.url(s.home)).decide(accept)
 		s.to(b, s.walk[0])
-		// A page whose frame is still on its way is not kept.
+		// A page whose frame, or anything else, is still on its way is not kept.
+		b.settle()
+		w.landed()
 		b.await(`[...document.querySelectorAll('iframe[src]')].every(f => performance.getEntriesByName(f.src).length)`)
 		b.visit(s.url(s.home))
 		w.until("pixel-a to be told of the second visit", func() bool { return w.events("pixel-a", "u=") >= 2 })
