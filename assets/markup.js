@@ -65,8 +65,8 @@ export default function (k) {
       for (const name of ['type', 'poster', 'srcset', 'srcdoc', 'data', 'href', 'src']) {
         // Where the server held it back it has a name that the page's own programs do not load (data-stile-src).
         const value = part.getAttribute('data-stile-' + name) || part.dataset[name]
-        // Attributes like these may be in what visitors write: a link of theirs does not become code.
-        if (!value || name == 'href' && /^javascript:/i.test(value.replace(/[\0- ]/g, ''))) continue
+        // Attributes like these may be in what visitors write: a link of theirs does not become code, by whatever scheme.
+        if (!value || name == 'href' && /^(?!https?:)[a-z][\w+.-]*:/i.test(value.replace(/[\0- ]/g, ''))) continue
         part.setAttribute(name, value)
         part.removeAttribute('data-stile-' + name)
         delete part.dataset[name]
