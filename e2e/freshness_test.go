@@ -160,7 +160,7 @@ func TestFreshFromBackForwardCache(t *testing.T) {
 			eval[bool](b, "stile.accept("+tt.categories+").then(() => true)")
 			b.settle()
 			w.landed() // a page that is left with a request under way is not kept
-			b.visit(shopURL + "/basket")
+			b.visit(shopURL + "/basket").await(`Object.values(stile.tags).every(state => state == 'running')`)
 			if tt.reload {
 				b.loads(func() { b.say("stile.withdraw()") }).settle()
 			} else {
