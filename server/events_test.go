@@ -159,20 +159,13 @@ func (w *world) queued() uint64 {
 }
 
 // waiting is what the outbox tells once so many messages wait.
-func (w *world) waiting(n int) outbox.Stats {
+func (w *world) waiting(n int) (s outbox.Stats) {
 	w.t.Helper()
-	late := time.After(time.Minute)
-	for tick := time.NewTicker(time.Millisecond); ; {
-		s := w.s.outbox.Stats()
-		if s.Waiting == n {
-			return s
-		}
-		select {
-		case <-tick.C:
-		case <-late:
-			w.t.Fatalf("not %d messages wait: %+v", n, s)
-		}
-	}
+	until(w.t, func() bool {
+		s = w.s.outbox.Stats()
+		return s.Waiting == n
+	}, func() string { return fmt.Sprintf("not %d messages wait: %+v", n, s) })
+	return s
 }
 
 func (w *world) accept(form string) (receipt string) {

@@ -176,15 +176,10 @@ func TestSubjectAfterWithdrawal(t *testing.T) {
 // retained waits until the server's own first run is over.
 func (w *world) retained() {
 	w.t.Helper()
-	late := time.After(time.Minute)
-	for metrics := ""; !strings.Contains(metrics, "stile_retention_last_run_timestamp_seconds 1"); {
-		select {
-		case <-late:
-			w.t.Fatalf("nothing is retired at the start: %s", w.log)
-		default:
-			_, metrics = w.get("/metrics")
-		}
-	}
+	until(w.t, func() bool {
+		_, metrics := w.get("/metrics")
+		return strings.Contains(metrics, "stile_retention_last_run_timestamp_seconds 1")
+	}, func() string { return "nothing is retired at the start: " + w.log.String() })
 }
 
 // C10: records go when their time is over, at the start and then daily, by one process at a time.

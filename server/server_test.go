@@ -85,12 +85,19 @@ func (b *syncBuffer) String() string {
 // await waits for words.
 func (b *syncBuffer) await(t *testing.T, words string) {
 	t.Helper()
-	late := time.After(time.Minute)
-	for tick := time.NewTicker(time.Millisecond); !strings.Contains(b.String(), words); {
+	until(t, func() bool { return strings.Contains(b.String(), words) }, func() string { return fmt.Sprintf("%q is not logged: %s", words, b) })
+}
+
+// until waits for what no event tells of; late says what did not come.
+func until(t *testing.T, done func() bool, late func() string) {
+	t.Helper()
+	tick, limit := time.NewTicker(time.Millisecond), time.After(time.Minute)
+	defer tick.Stop()
+	for !done() {
 		select {
 		case <-tick.C:
-		case <-late:
-			t.Fatalf("%q is not logged: %s", words, b)
+		case <-limit:
+			t.Fatal(late())
 		}
 	}
 }

@@ -202,7 +202,8 @@ func (d *Dashboard) viewOf(a *ask, q *query, c counts) overviewView {
 }
 
 // comparable are the counts that may be compared: today is not over, so it is left out, and with it the last day of the
-// period before where that is as long. Rates are compared of the whole periods: a day that is not over makes none lower. Scale is how many times more days the first has. Without days to compare it is 0.
+// period before where that is as long. Rates are compared of the whole periods: a day that is not over makes none lower.
+// Scale is how many times more days the first has. Without days to compare it is 0.
 func comparable(now, then *tally.Report, today tally.Day) (n, t tally.Figures, scale float64) {
 	ours, theirs := now.Days, then.Days
 	if len(ours) > 0 && ours[len(ours)-1].Day == today {
